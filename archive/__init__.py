@@ -1,0 +1,1 @@
+"""Read an archive of fibre-optic sensing or solar data straight from the bucket."""
