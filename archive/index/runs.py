@@ -72,6 +72,17 @@ class Spans:
             ids=np.concatenate([part.ids for part in parts]),
         )
 
+    def taken(self, numbers: NDArray[np.int64]) -> Spans:
+        """Return some of the rows."""
+        kept = {int(number): place for place, number in enumerate(numbers)} if self.pieces else {}
+        return Spans(
+            first=self.first[numbers],
+            last=self.last[numbers],
+            columns=tuple(column[numbers] for column in self.columns),
+            pieces={kept[number]: axis for number, axis in self.pieces.items() if number in kept},
+            ids=self.ids[numbers],
+        )
+
     def __len__(self) -> int:
         return len(self.first)
 
@@ -109,7 +120,7 @@ class Run:
 
     def axis(self, spans: Spans) -> TimeAxis:
         """Return the exact stamps of the run."""
-        if not spans.pieces:
+        if not any(int(row) in spans.pieces for row in (self.rows if spans.pieces else ())):
             origin, num, den, phase, _ = (column[self.rows] for column in spans.columns)
             return TimeAxis.concatenate([TimeAxis(origin, num, den, phase + self.start, self.stop - self.start)])
         return TimeAxis.concatenate(
