@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from archive.index.rows import ArrayRef
+    from archive.store import Store
 
-__all__ = ["AxisArray", "Constant", "Fill", "InMemory", "Indexed", "Joined", "Lazy", "LazyValues", "StoredPart", "Transposed", "Work"]
+__all__ = ["AxisArray", "Constant", "Fill", "InMemory", "Indexed", "Joined", "Lazy", "StoredPart", "Transposed", "Work"]
+
+_NEAR = 4096  # samples further apart than this are read by themselves
 
 type Window = tuple[slice, ...]
 """One slice with start and stop, and no step, for each dim."""
@@ -31,6 +34,7 @@ type Window = tuple[slice, ...]
 class Fill:
     """One read: the samples of a stored array in a window, and the array that they go to."""
 
+    store: Store
     array: ArrayRef
     window: Window
     target: NDArray[Any]
@@ -148,6 +152,7 @@ class AxisArray:
 class StoredPart:
     """A window of one stored array."""
 
+    store: Store
     array: ArrayRef
     window: Window
 
@@ -163,12 +168,12 @@ class StoredPart:
 
     def cut(self, window: Window) -> StoredPart:
         """Return a part, unread."""
-        return StoredPart(self.array, _inner(self.window, window))
+        return StoredPart(self.store, self.array, _inner(self.window, window))
 
     def fill(self, target: NDArray[Any], work: Work) -> None:
         """Ask for the samples."""
         if target.size:
-            work.fills.append(Fill(self.array, self.window, target))
+            work.fills.append(Fill(self.store, self.array, self.window, target))
 
 
 class Joined:
@@ -295,44 +300,3 @@ class Indexed:
         np.copyto(place, loaded.take(group - group[0], axis=self.axis))
 
 
-_NEAR = 4096  # samples further apart than this are read by themselves
-
-
-class LazyValues:
-    """Coordinate values that are read when they are needed, such as recorded times.
-
-    Parameters
-    ----------
-    lazy
-        One dim; `load` reads it.
-    dtype
-        Type at the user's face, of the same size as the stored one.
-    """
-
-    def __init__(self, lazy: Lazy, dtype: np.dtype[Any], load: Callable[[Lazy], NDArray[Any]]) -> None:
-        self.lazy, self.dtype, self._load = lazy, dtype, load
-        self._array: NDArray[Any] | None = None
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return self.lazy.shape[0]
-
-    def to_numpy(self) -> NDArray[Any]:
-        """Return every value, shape `(size,)`, read-only."""
-        if self._array is None:
-            array = self._load(self.lazy).view(self.dtype)
-            array.flags.writeable = False
-            self._array = array
-        return self._array
-
-    def __getitem__(self, key: Any) -> Any:
-        if isinstance(key, slice):
-            start, stop, step = key.indices(self.size)
-            if step == 1:
-                return LazyValues(self.lazy.cut((slice(start, max(stop, start)),)), self.dtype, self._load)
-            key = np.arange(start, stop, step)
-        if isinstance(key, np.ndarray):
-            numbers = np.flatnonzero(key) if key.dtype == np.bool_ else key
-            return LazyValues(Indexed(self.lazy, 0, numbers), self.dtype, self._load)
-        return self.to_numpy()[int(key)]

@@ -15,7 +15,7 @@ import numpy as np
 from archive.codec import codec_for
 from archive.errors import Conflict, DamagedData, InvalidInput, NotFound
 from archive.grid import chunk_numbers, grid_shape, joined_ranges
-from archive.lazy import Fill, Lazy, Work
+from archive.lazy import Fill, Indexed, Lazy, Work
 from archive.store import Get
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from archive.index.rows import ArrayRef
     from archive.store import Store
 
-__all__ = ["ByteRange", "load", "load_many", "plan", "worker_threads"]
+__all__ = ["ByteRange", "LazyValues", "load", "load_many", "plan", "worker_threads"]
 
 _SLACK = 0.05  # bytes fetched without need, to save requests
 LIMIT = 8 << 30  # bytes of samples that one array may have, unless the caller says otherwise
@@ -91,12 +91,12 @@ def worker_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def load(store: Store, lazy: Lazy, limit: int | None = LIMIT) -> NDArray[Any]:
+def load(lazy: Lazy, limit: int | None = LIMIT) -> NDArray[Any]:
     """Return the samples of one array, read in one wave; see `load_many`."""
-    return load_many(store, [lazy], limit)[0]
+    return load_many([lazy], limit)[0]
 
 
-def load_many(store: Store, arrays: Sequence[Lazy], limit: int | None = LIMIT) -> list[NDArray[Any]]:
+def load_many(arrays: Sequence[Lazy], limit: int | None = LIMIT) -> list[NDArray[Any]]:
     """Return the samples of several arrays, all read in one wave of requests.
 
     Raises
@@ -116,7 +116,9 @@ def load_many(store: Store, arrays: Sequence[Lazy], limit: int | None = LIMIT) -
     work = Work()
     for lazy, target in zip(arrays, targets, strict=True):
         lazy.fill(target, work)
-    _read(store, plan(work.fills))
+    stores = {id(fill.store): fill.store for fill in work.fills}
+    for number, store in stores.items():
+        _read(store, plan(fill for fill in work.fills if id(fill.store) == number))
     for step in work.finish:
         step()
     return targets
@@ -189,3 +191,43 @@ def _decode_chunks(part: ByteRange, view: memoryview, chunks: Iterable[tuple[int
             source.append(slice(first - begin, last - begin))
             target.append(slice(first - window.start, last - window.start))
         fill.target[tuple(target)] = samples[tuple(source)]
+
+
+class LazyValues:
+    """Coordinate values that are read when they are needed, such as recorded times.
+
+    Parameters
+    ----------
+    lazy
+        One dim.
+    dtype
+        Type at the user's face, of the same size as the stored one.
+    """
+
+    def __init__(self, lazy: Lazy, dtype: np.dtype[Any]) -> None:
+        self.lazy, self.dtype = lazy, dtype
+        self._array: NDArray[Any] | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return self.lazy.shape[0]
+
+    def to_numpy(self) -> NDArray[Any]:
+        """Return every value, shape `(size,)`, read-only."""
+        if self._array is None:
+            array = load(self.lazy).view(self.dtype)
+            array.flags.writeable = False
+            self._array = array
+        return self._array
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice):
+            start, stop, step = key.indices(self.size)
+            if step == 1:
+                return LazyValues(self.lazy.cut((slice(start, max(stop, start)),)), self.dtype)
+            key = np.arange(start, stop, step)
+        if isinstance(key, np.ndarray):
+            numbers = np.flatnonzero(key) if key.dtype == np.bool_ else key
+            return LazyValues(Indexed(self.lazy, 0, numbers), self.dtype)
+        return self.to_numpy()[int(key)]

@@ -345,9 +345,12 @@ def _numbered(store: Store, newest: Snapshot, number: int) -> Snapshot:
     if number == newest.number:
         return newest
     try:
-        return Snapshot.decode(store.get(layout.snapshot_key(number)).data)
+        snapshot = Snapshot.decode(store.get(layout.snapshot_key(number)).data)
     except NotFound:
         raise NotFound(f"snapshot {number} is not kept in {store.url}; the newest is {newest.number}") from None
+    if snapshot.number != number:
+        raise DamagedData(f"{layout.snapshot_key(number)}: snapshot {snapshot.number} lies in its place")
+    return snapshot
 
 
 def _snapshot_at(store: Store, newest: Snapshot, moment: int) -> Snapshot:
