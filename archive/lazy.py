@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from archive.index.rows import ArrayRef
     from archive.store import Store
 
-__all__ = ["AxisArray", "Constant", "Fill", "InMemory", "Indexed", "Joined", "Lazy", "StoredPart", "Transposed", "Work"]
+__all__ = ["AxisArray", "Constant", "Fill", "InMemory", "Indexed", "Joined", "Lazy", "StoredPart", "Transposed", "Work", "empty_like", "pretended"]
 
 _NEAR = 4096  # samples further apart than this are read by themselves
 
@@ -68,6 +68,18 @@ class Lazy(Protocol):
     def fill(self, target: NDArray[Any], work: Work) -> None:
         """Add what puts the samples into `target` (of the same shape) to the work."""
         ...
+
+
+def empty_like(target: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return room for samples; where the target is only pretended (see `pretended`), so is this."""
+    if target.size and not any(target.strides):
+        return pretended(shape, target.dtype)
+    return np.empty(shape, dtype=target.dtype)
+
+
+def pretended(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return an array of a shape that takes no memory: for planning, never for filling."""
+    return np.broadcast_to(np.empty((), dtype=dtype), shape)
 
 
 def _lengths(window: Window) -> tuple[int, ...]:
@@ -280,15 +292,13 @@ class Indexed:
             return
         wanted = np.unique(self.numbers)
         borders = np.flatnonzero(np.diff(wanted) > _NEAR) + 1
-        held = np.empty(
-            (*target.shape[: self.axis], len(wanted), *target.shape[self.axis + 1 :]), dtype=self.base.dtype
-        )
+        held = empty_like(target, (*target.shape[: self.axis], len(wanted), *target.shape[self.axis + 1 :]))
         before: Window = tuple(slice(0, length) for length in target.shape[: self.axis])
         after: Window = tuple(slice(0, length) for length in target.shape[self.axis + 1 :])
         done = 0
         for group in np.split(wanted, borders):
             stretch = self.base.cut((*before, slice(int(group[0]), int(group[-1]) + 1), *after))
-            loaded = np.empty(stretch.shape, dtype=stretch.dtype)
+            loaded = empty_like(target, stretch.shape)
             stretch.fill(loaded, work)
             place = held[(*before, slice(done, done + len(group)), *after)]
             work.finish.append(lambda loaded=loaded, place=place, group=group: self._pick(loaded, place, group))  # type: ignore[misc]

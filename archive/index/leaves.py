@@ -228,10 +228,8 @@ class LeafTable:
     @cached_property
     def spans(self) -> Spans:
         """The times of every row."""
-        texts = self._table.column("pieces")
-        pieces = {}
-        if texts.null_count < len(texts):
-            pieces = {number: time_from_json(json.loads(text)) for number, text in enumerate(texts.to_pylist()) if text}
+        texts = self.texts("pieces")
+        pieces = {number: time_from_json(json.loads(text)) for number, text in enumerate(texts) if text}
         return Spans(
             first=self.column("first"),
             last=self.column("last"),
@@ -239,6 +237,11 @@ class LeafTable:
             pieces=pieces,
             ids=_prefixes(self._table.column("id").to_pylist()),
         )
+
+    def texts(self, name: str) -> list[str | None]:
+        """Return one column of texts."""
+        values: list[str | None] = self._table.column(name).to_pylist()
+        return values
 
     def ids(self) -> Iterator[str]:
         """Return the ids of the rows and of those that they replace."""
