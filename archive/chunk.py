@@ -21,7 +21,7 @@ from archive.read import LazyValues
 from archive.times import duration_to_ns
 from archive.units import is_quantity, magnitude
 
-__all__ = ["Chunks", "Conflict", "chunk", "merge"]
+__all__ = ["Chunks", "Conflict", "chunk", "join_patches", "merge"]
 
 type Conflict = Literal["raise", "drop", "keep_first"]
 
@@ -221,7 +221,7 @@ def _joined_group(members: Sequence[Patch], fill_value: Any, tolerance: float, c
         else:
             runs.append([patch])
         cursor = axis.last
-    return [_join(run, conflict) for run in runs]
+    return [join_patches(run, conflict) for run in runs]
 
 
 def _filler(patch: Patch, last: int, first: int, step: Fraction, value: Any) -> Patch:
@@ -241,7 +241,8 @@ def _filler(patch: Patch, last: int, first: int, step: Fraction, value: Any) -> 
     return Patch(Constant(value, shape, dtype), Coords(patch.dims, held), attrs=patch.attrs)
 
 
-def _join(run: Sequence[Patch], conflict: Conflict) -> Patch:
+def join_patches(run: Sequence[Patch], conflict: Conflict) -> Patch:
+    """Return Patches put one after the other in time, each with its own stamps."""
     if len(run) == 1:
         return run[0]
     first = run[0]
