@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from archive.errors import FormatError, MissingExtra, NotFound
 from ingest.formats import hdf5
-from ingest.formats.edge import Watched, at_edge, name_of
+from ingest.formats.edge import at_edge, name_of
 
 if TYPE_CHECKING:
     from archive.model import Reader
@@ -108,8 +108,8 @@ def open_format(fmt: Format) -> Reader:
     except ImportError as error:
         if isinstance(error, MissingExtra):
             raise
-        message = f"{fmt.title} needs {error.name}, which is not installed; pip install 'lightkeep[{fmt.extra}]'"
-        raise MissingExtra(message) from error
+        command = f"pip install 'lightkeep[{fmt.extra}]'"
+        raise MissingExtra(f"{fmt.title} needs {error.name}, which is not installed; {command}") from error
 
 
 @at_edge
@@ -129,13 +129,12 @@ def identify(file: BinaryIO, name: str = "") -> Format:
         No format claims the file, two do, or it is of a version that is not read.
     """
     where = name or name_of(file)
-    watched = file if isinstance(file, Watched) else Watched(file)
-    with hdf5.shared(watched):
-        versions = {fmt: open_format(fmt).sniff(watched) for fmt in FORMATS}
+    with hdf5.shared(file):
+        versions = {fmt: open_format(fmt).sniff(file) for fmt in FORMATS}
     claims = [fmt for fmt, version in versions.items() if version is not None]
     if not claims:
         known = ", ".join(fmt.title for fmt in FORMATS)
-        raise FormatError(f"{where}: {_looks_like(watched)}; the formats that are read are {known}")
+        raise FormatError(f"{where}: {_looks_like(file)}; the formats that are read are {known}")
     if len(claims) > 1:
         titles = " and ".join(fmt.title for fmt in claims)
         raise FormatError(f"{where}: {titles} all claim this file; name the one that it is")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import struct
-from typing import TYPE_CHECKING, BinaryIO, Concatenate
+from typing import TYPE_CHECKING, BinaryIO, Concatenate, cast
 
 from archive.errors import FormatError, LightkeepError, StoreTrouble
 
@@ -42,19 +42,20 @@ def at_edge[**P, R](function: Callable[Concatenate[BinaryIO, P], R]) -> Callable
     """
 
     @functools.wraps(function)
-    def guarded(file: BinaryIO, *args: P.args, **kwargs: P.kwargs) -> R:
+    def guarded(file: BinaryIO, /, *args: P.args, **kwargs: P.kwargs) -> R:
         watched = file if isinstance(file, Watched) else Watched(file)
         try:
-            return function(watched, *args, **kwargs)
+            return function(cast("BinaryIO", watched), *args, **kwargs)
         except LightkeepError:
             raise
         except _LIBRARY_ERRORS as error:
-            where = name_of(watched)
+            where = watched.name
             if watched.trouble is not None:
                 raise StoreTrouble(f"{where}: reading failed: {watched.trouble}") from watched.trouble
             kind = function.__module__.rpartition(".")[2]
             what = str(error) or type(error).__name__
-            raise FormatError(f"{where}: damaged, or not of the format {kind}: {what}; set it aside") from error
+            message = f"{where}: damaged, or not of the format {kind}: {what}; set it aside"
+            raise FormatError(message) from error
 
     return guarded
 
@@ -84,7 +85,8 @@ def read_exactly(file: BinaryIO, offset: int, count: int) -> bytes:
     file.seek(offset)
     data = file.read(count)
     if len(data) != count:
-        raise FormatError(f"{name_of(file)}: the file ends at byte {offset + len(data)}, {offset + count} are needed")
+        ends = f"the file ends at byte {offset + len(data)}, {offset + count} are needed"
+        raise FormatError(f"{name_of(file)}: {ends}; it is cut, fetch it again")
     return data
 
 

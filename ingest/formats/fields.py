@@ -45,24 +45,22 @@ def plain(value: Any) -> Any:
         return plain(value.item()) if value.ndim == 0 else [plain(item) for item in value]
     if isinstance(value, np.void):
         names = value.dtype.names
-        return value.tobytes().hex() if names is None else {name: plain(value[name]) for name in names}
-    if isinstance(value, (bytes, np.bytes_)):
-        try:
-            return bytes(value).decode()
-        except UnicodeDecodeError:
-            return bytes(value).decode("latin-1")
-    if isinstance(value, np.datetime64):
-        return str(value)
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    # A text with half a surrogate pair cannot be stored again.
-    return str(value).encode("utf-8", "replace").decode() if not _is_empty(value) else None
+        return bytes(value).hex() if names is None else {name: plain(value[name]) for name in names}
+    if isinstance(value, bytes):
+        return _decoded(value)
+    if isinstance(value, np.generic) and not isinstance(value, np.str_):
+        value = value.item()
+    if value is None or type(value).__name__ == "Empty":  # h5py's null dataspace
+        return None
+    # A text with half a surrogate pair could not be stored again.
+    return value if isinstance(value, (bool, int, float)) else _decoded(str(value).encode("utf-8", "replace"))
 
 
-def _is_empty(value: Any) -> bool:
-    return type(value).__name__ == "Empty"  # h5py's null dataspace
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
 
 
 def number(header: Mapping[str, Any], name: str, *, positive: bool = False) -> float:
@@ -80,9 +78,11 @@ def number(header: Mapping[str, Any], name: str, *, positive: bool = False) -> f
         except ValueError:
             value = None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise FormatError(f"{name}: {header.get(name)!r} in the header, a finite number is needed; set the file aside")
+        raise FormatError(
+            f"{name}: {header.get(name)!r} in the header is no finite number; set the file aside"
+        )
     if positive and not value > 0:
-        raise FormatError(f"{name}: {value} in the header, a positive number is needed; set the file aside")
+        raise FormatError(f"{name}: {value} in the header is not positive; set the file aside")
     return value
 
 
@@ -170,7 +170,8 @@ def rate_axis(start: int, hertz: float, size: int) -> TimeAxis:
     """
     step = 1 / Fraction(hertz)
     if not 0 <= start < _LAST_STAMP or start + size * step * _NANO >= _LAST_STAMP:
-        raise FormatError(f"{size} samples at {hertz} Hz from {start} ns: no times of a recording; set the file aside")
+        found = f"{size} samples at {hertz} Hz from {start} ns"
+        raise FormatError(f"{found}: no times of a recording; set the file aside")
     try:
         return TimeAxis.from_rate(start, hertz, size)
     except InvalidInput as error:
@@ -210,7 +211,9 @@ def recorded_times(stamps: NDArray[np.int64], hertz: float | None = None) -> dic
     return coords
 
 
-def distance_coord(*, start: float, step: float, size: int, units: str | None = "m", offset: int = 0) -> Coord:
+def distance_coord(
+    *, start: float, step: float, size: int, units: str | None = "m", offset: int = 0
+) -> Coord:
     """Return the distance coordinate of evenly spaced channels.
 
     Raises
@@ -218,9 +221,14 @@ def distance_coord(*, start: float, step: float, size: int, units: str | None = 
     FormatError
         A number is not finite, or the spacing is zero.
     """
-    if not (math.isfinite(start) and math.isfinite(step) and math.isfinite(step * (abs(offset) + size))) or not step:
+    if (
+        not (math.isfinite(start) and math.isfinite(step) and math.isfinite(step * (abs(offset) + size)))
+        or not step
+    ):
         raise FormatError(f"channels from {start} every {step} {units}: no distances; set the file aside")
-    return Coord(dims=("distance",), values=Linear(start=start, step=step, size=size, offset=offset), units=units)
+    return Coord(
+        dims=("distance",), values=Linear(start=start, step=step, size=size, offset=offset), units=units
+    )
 
 
 def ranges_of(window: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:

@@ -82,11 +82,12 @@ def shared(file: BinaryIO) -> Iterator[None]:
 
 def _open(file: BinaryIO) -> Any:
     if not is_signed(file):
-        raise FormatError(f"{name_of(file)}: no HDF5 file, it does not begin with HDF5's signature; set it aside")
+        raise FormatError(f"{name_of(file)}: does not begin with HDF5's signature; set it aside")
     try:
         import h5py
     except ImportError as error:
-        raise MissingExtra("HDF5 needs h5py, which is not installed; pip install 'lightkeep[ingest]'") from error
+        message = "HDF5 needs h5py, which is not installed; pip install 'lightkeep[ingest]'"
+        raise MissingExtra(message) from error
     return h5py.File(file, "r")
 
 
@@ -104,7 +105,7 @@ def child(group: Any, name: str) -> Any | None:
     if link is None:
         return None
     if not isinstance(link, h5py.HardLink):
-        raise FormatError(f"{group.name}/{name} is a link to elsewhere, which is never followed; set the file aside")
+        raise FormatError(f"{group.name}/{name} is a link, which is never followed; set the file aside")
     return group[name]
 
 
@@ -125,11 +126,11 @@ def array_in(group: Any, name: str, file: BinaryIO) -> Any:
     if array.dtype.kind not in "iuf":
         raise FormatError(f"{where}: holds {array.dtype}, not numbers; set the file aside")
     if array.is_virtual or array.external:
-        raise FormatError(f"{where}: its samples lie in other files, which are never followed; copy them into one")
+        raise FormatError(f"{where}: lies in other files, which are never followed; copy them into one")
     room = size_of(file) * (_MOST_SHRINKAGE if array.id.get_create_plist().get_nfilters() else 1)
     if array.nbytes > room or prod(array.chunks or ()) * array.dtype.itemsize > room:
-        found = f"shape {array.shape} is {array.nbytes} bytes"
-        raise FormatError(f"{where}: {found}, more than the file can hold; it is cut or damaged, fetch it again")
+        found = f"{array.nbytes} bytes of shape {array.shape}"
+        raise FormatError(f"{where}: {found}, more than the file can hold; it is cut, fetch it again")
     return array
 
 

@@ -32,9 +32,10 @@ _NEW_OBJECTS = 1 << 2
 _UNFINISHED = (1 << 64) - 1  # the next segment's offset in a file that was never closed
 _NO_RAW_DATA, _SAME_AS_BEFORE, _INDEX_SIZE = 0xFFFFFFFF, 0, 20
 _STRING, _BOOLEAN, _TIME_STAMP = 0x20, 0x21, 0x44
-_NUMBERS = {
-    1: "i1", 2: "i2", 3: "i4", 4: "i8", 5: "u1", 6: "u2", 7: "u4", 8: "u8", 9: "f4", 10: "f8", 0x19: "f4", 0x1A: "f8",
-}  # fmt: skip
+_NUMBERS = dict(enumerate(("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"), 1)) | {
+    0x19: "f4",
+    0x1A: "f8",
+}
 _EPOCH = int(np.datetime64("1904-01-01", "s").astype(np.int64))
 _MOST_METADATA = 64 << 20
 _NEAR = 1 << 16  # bytes between two rows' channels below which all is read
@@ -53,11 +54,17 @@ class Segment:
         Samples of each channel.
     chunk
         Rows that lie together channel by channel; 1 where the samples are interleaved.
+    channels
+        Number of channels.
+    dtype
+        Type of a sample in the file.
     """
 
     offset: int
     rows: int
     chunk: int
+    channels: int
+    dtype: np.dtype[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,25 +95,35 @@ def open_tdms(file: BinaryIO) -> Tdms:
     objects = _Objects()
     segments = []
     while offset < end:
-        tag, contents, version, next_offset, raw_offset = LEAD_IN.unpack(read_exactly(file, offset, LEAD_IN.size))
+        lead_in = LEAD_IN.unpack(read_exactly(file, offset, LEAD_IN.size))
+        tag, contents, version, next_offset, raw_offset = lead_in
         begin = offset + LEAD_IN.size
         stop = end if next_offset == _UNFINISHED else begin + next_offset
         if tag != TAG or contents & (_BIG_ENDIAN | _DAQMX):
-            raise FormatError(f"byte {offset}: no little-endian TDMS segment begins here; the file is damaged")
+            raise FormatError(f"byte {offset}: no little-endian TDMS segment; set the file aside")
         if stop > end or raw_offset > stop - begin:
-            raise FormatError(f"a segment reaches to byte {stop} of a file of {end}; it is cut, fetch it again")
+            raise FormatError(f"a segment ends at byte {stop}, the file at {end}; it is cut, fetch it again")
         if contents & _META_DATA:
             if raw_offset > _MOST_METADATA:
                 raise FormatError(f"byte {offset}: {raw_offset} bytes of metadata; the file is damaged")
             objects.take(read_exactly(file, begin, raw_offset), fresh=bool(contents & _NEW_OBJECTS))
         if contents & _RAW_DATA:
-            interleaved = bool(contents & _INTERLEAVED)
-            whole = next_offset != _UNFINISHED
-            segments.append(objects.segment(begin + raw_offset, stop, interleaved=interleaved, whole=whole))
+            segments.append(
+                objects.segment(
+                    begin + raw_offset,
+                    stop,
+                    interleaved=bool(contents & _INTERLEAVED),
+                    whole=next_offset != _UNFINISHED,
+                )
+            )
         offset = stop
     channels, dtype, _ = objects.table()
     return Tdms(
-        version=version, properties=objects.properties, channels=channels, dtype=dtype, segments=tuple(segments)
+        version=version,
+        properties=objects.properties,
+        channels=channels,
+        dtype=dtype,
+        segments=tuple(segments),
     )
 
 
@@ -129,10 +146,11 @@ class _Objects:
             if index == _INDEX_SIZE:
                 kind, dimension, count = cursor.numbers("<IIQ")
                 if dimension != 1 or kind not in _NUMBERS:
-                    raise FormatError(f"{path}: raw data of type {kind:#x}, {dimension} dims; numbers in one are read")
+                    found = f"raw data of type {kind:#x} in {dimension} dims"
+                    raise FormatError(f"{path}: {found}, numbers in one are read; set the file aside")
                 self._raw[path] = kind, count
-            elif index not in {_NO_RAW_DATA, _SAME_AS_BEFORE} or (index == _SAME_AS_BEFORE and path not in self._raw):
-                raise FormatError(f"{path}: an index of raw data of kind {index:#x}; the file is damaged")
+            elif index != _NO_RAW_DATA and (index != _SAME_AS_BEFORE or path not in self._raw):
+                raise FormatError(f"{path}: raw data of kind {index:#x} is not read; set the file aside")
             if index != _NO_RAW_DATA:
                 self._order[path] = None
             properties = self.properties.setdefault(path, {})
@@ -146,7 +164,9 @@ class _Objects:
             raise FormatError("the file has no channel with raw data; set it aside")
         kinds = {self._raw[path] for path in self._order}
         if len(kinds) > 1:
-            raise FormatError(f"the channels differ in type or length ({len(kinds)} kinds), so they make no table")
+            raise FormatError(
+                "the channels differ in type or length, so they make no table; set the file aside"
+            )
         ((kind, count),) = kinds
         return tuple(self._order), np.dtype(_NUMBERS[kind]), count
 
@@ -155,12 +175,14 @@ class _Objects:
         channels, dtype, count = self.table()
         rows, rest = divmod(stop - offset, len(channels) * dtype.itemsize)
         if rest and whole:
-            raise FormatError(f"{stop - offset} bytes of raw data are no whole rows of {len(channels)} channels")
+            found = f"{stop - offset} bytes of raw data"
+            raise FormatError(f"{found} are no whole rows of {len(channels)} channels; the file is damaged")
         if count < 1:
             raise FormatError("a chunk of raw data without values; the file is damaged")
         if not interleaved and not whole:
             rows -= rows % count
-        return Segment(offset=offset, rows=rows, chunk=1 if interleaved else count)
+        chunk = 1 if interleaved else count
+        return Segment(offset=offset, rows=rows, chunk=chunk, channels=len(channels), dtype=dtype)
 
 
 class _Cursor:
@@ -199,7 +221,7 @@ class _Cursor:
         if kind == _TIME_STAMP:
             return _stamp(*self.numbers("<Qq"))
         if kind not in _NUMBERS:
-            raise FormatError(f"a property of type {kind:#x}, which no text, number or time is; the file is damaged")
+            raise FormatError(f"a property of type {kind:#x}, no text, number or time; the file is damaged")
         dtype = np.dtype(_NUMBERS[kind])
         return np.frombuffer(self.bytes(dtype.itemsize), dtype)[0].item()
 
@@ -230,38 +252,38 @@ def read_rows(file: BinaryIO, table: Tdms, rows: slice, channels: slice) -> NDAr
         if start < stop and out.size:
             reader = _read_interleaved if segment.chunk == 1 else _read_by_channel
             part = out[start - rows.start : stop - rows.start]
-            reader(file, table, segment, slice(start - first, stop - first), channels, part)
+            reader(file, segment, slice(start - first, stop - first), channels, part)
         first += segment.rows
     return out
 
 
 def _read_interleaved(
-    file: BinaryIO, table: Tdms, segment: Segment, rows: slice, channels: slice, out: NDArray[Any]
+    file: BinaryIO, segment: Segment, rows: slice, channels: slice, out: NDArray[Any]
 ) -> None:
     """Fill `out` from rows that hold one sample of each channel."""
-    size, count = table.dtype.itemsize, len(table.channels)
+    size, count = segment.dtype.itemsize, segment.channels
     if (count - out.shape[1]) * size <= _NEAR:
         step = max(_AT_ONCE // (count * size), 1)
         for row in range(rows.start, rows.stop, step):
             number = min(step, rows.stop - row)
             data = read_exactly(file, segment.offset + row * count * size, number * count * size)
-            table_part = np.frombuffer(data, table.dtype).reshape(number, count)
-            out[row - rows.start : row - rows.start + number] = table_part[:, channels]
+            part = np.frombuffer(data, segment.dtype).reshape(number, count)
+            out[row - rows.start : row - rows.start + number] = part[:, channels]
         return
     for row in range(rows.start, rows.stop):
         offset = segment.offset + (row * count + channels.start) * size
-        out[row - rows.start] = np.frombuffer(read_exactly(file, offset, out.shape[1] * size), table.dtype)
+        out[row - rows.start] = np.frombuffer(read_exactly(file, offset, out.shape[1] * size), segment.dtype)
 
 
 def _read_by_channel(
-    file: BinaryIO, table: Tdms, segment: Segment, rows: slice, channels: slice, out: NDArray[Any]
+    file: BinaryIO, segment: Segment, rows: slice, channels: slice, out: NDArray[Any]
 ) -> None:
     """Fill `out` from chunks that hold some samples of the first channel, then of the next."""
-    size, count = table.dtype.itemsize, len(table.channels)
+    size, count = segment.dtype.itemsize, segment.channels
     for chunk in range(rows.start - rows.start % segment.chunk, rows.stop, segment.chunk):
         length = min(segment.chunk, segment.rows - chunk)  # the last one may be shorter
         begin, end = max(rows.start - chunk, 0), min(rows.stop - chunk, length)
         for channel in range(channels.start, channels.stop):
             offset = segment.offset + (chunk * count + channel * length + begin) * size
-            data = np.frombuffer(read_exactly(file, offset, (end - begin) * size), table.dtype)
+            data = np.frombuffer(read_exactly(file, offset, (end - begin) * size), segment.dtype)
             out[chunk + begin - rows.start : chunk + end - rows.start, channel - channels.start] = data

@@ -109,7 +109,7 @@ def _acquisition_of(root: Any) -> Any:
 
 def _raws(acquisition: Any, file: BinaryIO) -> tuple[_Raw, ...]:
     """Return the arrays in order of time."""
-    found = []
+    raws: list[_Raw] = []
     for name in sorted(acquisition):
         group = hdf5.child(acquisition, name) if name.lower().startswith("raw") else None
         if group is None or "RawData" not in group:
@@ -117,12 +117,12 @@ def _raws(acquisition: Any, file: BinaryIO) -> tuple[_Raw, ...]:
         data, times = (hdf5.array_in(group, array, file) for array in ("RawData", "RawDataTime"))
         raw = _Raw(attributes=hdf5.attributes_of(group), data=data, times=times, dims=_dims_of(data))
         if times.shape != raw.shape[:1] or times.dtype.kind not in "iu":
-            stamps = f"{times.shape} stamps of {times.dtype}"
-            raise FormatError(f"{group.name}: {stamps} for {raw.shape[0]} samples; it is cut or damaged, set it aside")
-        found.append(raw)
-    if not found:
-        raise FormatError("no array Raw[n] in /Acquisition; processed data alone is not read, set the file aside")
-    return tuple(sorted(found, key=lambda raw: int(raw.times[0]) if raw.shape[0] else 0))
+            found = f"{times.shape} stamps of {times.dtype} for {raw.shape[0]} samples"
+            raise FormatError(f"{group.name}: {found}; the file is damaged, set it aside")
+        raws.append(raw)
+    if not raws:
+        raise FormatError("no array Raw[n] in /Acquisition, and only those are read; set the file aside")
+    return tuple(sorted(raws, key=lambda raw: int(raw.times[0]) if raw.shape[0] else 0))
 
 
 def _dims_of(data: Any) -> tuple[str, ...]:
@@ -141,21 +141,24 @@ def _block(raw: _Raw, acquisition: dict[str, Any]) -> Block:
         dims=("time", "distance"),
         coords=_times_of(raw) | {"distance": _distance_of(said, raw.shape[1])},
         dtype=hdf5.native(raw.data.dtype),
-        attrs=attrs_from({
-            "data_category": "DAS",
-            "data_type": term(said.get("RawDescription")),
-            "data_units": text(said.get("RawDataUnit")),
-            "acquisition_id": text(said.get("AcquisitionId")),
-            "gauge_length": _quantity(said, "GaugeLength", "m"),
-            "pulse_rate": _quantity(said, "PulseRate", "Hz"),
-            "pulse_width": _quantity(said, "PulseWidth", "ns"),
-        }),
+        attrs=attrs_from(
+            {
+                "data_category": "DAS",
+                "data_type": term(said.get("RawDescription")),
+                "data_units": text(said.get("RawDataUnit")),
+                "acquisition_id": text(said.get("AcquisitionId")),
+                "gauge_length": _quantity(said, "GaugeLength", "m"),
+                "pulse_rate": _quantity(said, "PulseRate", "Hz"),
+                "pulse_width": _quantity(said, "PulseWidth", "ns"),
+            }
+        ),
     )
 
 
 def _quantity(said: dict[str, Any], name: str, units: str) -> float | None:
     """Return a quantity in some units: 2.1 names them in `X.uom`, 2.0 in `XUnit`."""
-    return in_units(said.get(name), hdf5.first_value(said, f"{name}.uom", f"{name}Unit", f"{name}Units"), units)
+    have = hdf5.first_value(said, f"{name}.uom", f"{name}Unit", f"{name}Units")
+    return in_units(said.get(name), have, units)
 
 
 def _times_of(raw: _Raw) -> dict[str, Coord]:
@@ -179,7 +182,8 @@ def _unit_of_stamps(said: dict[str, Any], first: int) -> int:
         start = time_to_ns(text(hdf5.first_value(said, "PartStartTime", "StartTime")) or "")
     except InvalidInput:
         return likely
-    return next((unit for unit in (likely, *_UNITS_OF_STAMPS.values()) if abs(first * unit - start) < _DAY), likely)
+    units = (likely, *_UNITS_OF_STAMPS.values())
+    return next((unit for unit in units if abs(first * unit - start) < _DAY), likely)
 
 
 def _distance_of(said: dict[str, Any], size: int) -> Coord:
@@ -188,5 +192,5 @@ def _distance_of(said: dict[str, Any], size: int) -> Coord:
     first = number(said, "StartLocusIndex") if "StartLocusIndex" in said else 0
     step = number(said, "SpatialSamplingInterval", positive=True)
     if first != int(first):
-        raise FormatError(f"StartLocusIndex: {first} in the header, a whole number is needed; set the file aside")
+        raise FormatError(f"StartLocusIndex: {first} in the header is no whole number; set the file aside")
     return distance_coord(start=0.0, step=float(step), size=size, units=units, offset=int(first))

@@ -48,14 +48,16 @@ def block_of(header: Mapping[str, Any], shape: tuple[int, int], dtype: np.dtype[
         dims=("time", "distance"),
         coords={"time": time_coord(axis)} | _distances_of(header, shape[1]),
         dtype=dtype,
-        attrs=attrs_from({
-            "data_category": "DAS",
-            "data_type": "strain_rate" if differential else None,
-            "instrument_id": text(header.get("SystemInfomation.OS.HostName")),
-            "tag": text(header.get("Tags")),
-            "gauge_length": in_units(header.get("GaugeLength"), "m", "m"),
-            "pulse_width": in_units(header.get("PulseWidth[ns]"), "ns", "ns"),
-        }),
+        attrs=attrs_from(
+            {
+                "data_category": "DAS",
+                "data_type": "strain_rate" if differential else None,
+                "instrument_id": text(header.get("SystemInfomation.OS.HostName")),
+                "tag": text(header.get("Tags")),
+                "gauge_length": in_units(header.get("GaugeLength"), "m", "m"),
+                "pulse_width": in_units(header.get("PulseWidth[ns]"), "ns", "ns"),
+            }
+        ),
     )
 
 

@@ -35,7 +35,8 @@ def describe(file: BinaryIO) -> Description:
     with hdf5.opened(file) as root:
         array = _array_of(root, file)
         block = block_of(hdf5.attributes_of(array), array.shape, hdf5.native(array.dtype))
-        return Description(format="silixa_hdf5", version=_VERSION, blocks=(block,), header=hdf5.header_of(root))
+        header = hdf5.header_of(root)
+        return Description(format="silixa_hdf5", version=_VERSION, blocks=(block,), header=header)
 
 
 @at_edge
@@ -51,5 +52,7 @@ def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
 def _array_of(root: Any, file: BinaryIO) -> Any:
     array = hdf5.array_in(root, "Acoustic", file)
     if len(array.shape) != 2:  # noqa: PLR2004 - time and distance
-        raise FormatError(f"/Acoustic has the shape {array.shape}, time and channel are needed; set the file aside")
+        raise FormatError(
+            f"/Acoustic: shape {array.shape} is not that of time and channel; set the file aside"
+        )
     return array

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["describe", "read", "sniff"]
 
-_MARKS = frozenset({"acoustic_bandwidth_end", "amplifier_incoming_current", "file_start_computer_time", "file_version"})
+_MARKS = {"acoustic_bandwidth_end", "amplifier_incoming_current", "file_start_computer_time", "file_version"}
 _GROUP_NAMED_BY_PRODUCT = "4"
 
 
@@ -94,7 +94,7 @@ def _layout_of(root: Any, file: BinaryIO) -> _Layout:
     clock = next((clock for clock in ("gps_time", "posix_time") if clock in group), "gps_time")
     times = hdf5.array_in(group, clock, file)
     if len(data.shape) != 2 or times.shape != data.shape[:1]:  # noqa: PLR2004 - time and distance
-        raise FormatError(f"{data.name}: shape {data.shape} with {times.shape} stamps; it is damaged, set it aside")
+        raise FormatError(f"{data.name}: shape {data.shape} with {times.shape} stamps; set the file aside")
     return _Layout(version=version, attributes=attributes, data=data, stamps=_occupied(times[:]))
 
 
@@ -113,13 +113,15 @@ def _block(layout: _Layout) -> Block:
         dims=("time", "distance"),
         coords=recorded_times(layout.stamps) | {"distance": distance},
         dtype=hdf5.native(layout.data.dtype),
-        attrs=attrs_from({
-            "data_category": "DAS",
-            "data_type": term(said.get("data_product")),
-            "data_units": text(said.get("data_product_units")),
-            "instrument_id": text(said.get("serial_number")),
-            "gauge_length": in_units(said.get("gauge_length"), None, "m"),
-            "pulse_length": in_units(said.get("pulse_length"), None, "m"),
-            "pulse_rate": in_units(said.get("pulse_rate"), None, "Hz"),
-        }),
+        attrs=attrs_from(
+            {
+                "data_category": "DAS",
+                "data_type": term(said.get("data_product")),
+                "data_units": text(said.get("data_product_units")),
+                "instrument_id": text(said.get("serial_number")),
+                "gauge_length": in_units(said.get("gauge_length"), None, "m"),
+                "pulse_length": in_units(said.get("pulse_length"), None, "m"),
+                "pulse_rate": in_units(said.get("pulse_rate"), None, "Hz"),
+            }
+        ),
     )

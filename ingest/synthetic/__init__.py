@@ -4,4 +4,12 @@ from ingest.synthetic.acquisition import Recording, write_acquisition
 from ingest.synthetic.vendor import write_prodml, write_tdms
 from ingest.synthetic.wavefield import Acquisition, Earthquake, Train
 
-__all__ = ["Acquisition", "Earthquake", "Recording", "Train", "write_acquisition", "write_prodml", "write_tdms"]
+__all__ = [
+    "Acquisition",
+    "Earthquake",
+    "Recording",
+    "Train",
+    "write_acquisition",
+    "write_prodml",
+    "write_tdms",
+]

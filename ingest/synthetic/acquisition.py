@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archive.times import ns_to_text, time_to_ns
 from ingest.synthetic.vendor import Header, write_prodml, write_tdms
@@ -53,7 +53,7 @@ class _Instrument:
     header: Header
     field: Acquisition
     suffix: str
-    write: Callable[[Path, NDArray[object], Header], Path]
+    write: Callable[[Path, NDArray[Any], Header], Path]
 
     def file(self, folder: Path, number: int, seconds: float) -> Path:
         """Write one file and return its path."""

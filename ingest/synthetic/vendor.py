@@ -89,12 +89,13 @@ def write_prodml(
         _put(acquisition, common | _acquisition_attributes(header, parts["Start"]))
         raw = acquisition.create_group("Raw[0]")
         rate = {"OutputDataRate": header.rate, "OutputDataRate.uom": "Hz"}
-        units = {"RawDataUnit": "(nm/m)/s * Hz/m", "RawDescription": "Strain rate", "uuid": _uuid(header, "raw")}
-        _put(raw, common | rate | units)
+        units = {"RawDataUnit": "(nm/m)/s * Hz/m", "RawDescription": "Strain rate"}
+        _put(raw, common | rate | units | {"uuid": _uuid(header, "raw")})
         times = raw.create_dataset("RawDataTime", data=stamps)
         span = {f"Part{end}Time": text for end, text in parts.items()} | {"Count": count, "StartIndex": 0}
         _put(times, span | {f"{end}Time": text for end, text in parts.items()} | {"Uom": "us"})
-        data = raw.create_dataset("RawData", data=samples if dims[0] == "time" else np.ascontiguousarray(samples.T))
+        ordered = samples if dims[0] == "time" else np.ascontiguousarray(samples.T)
+        data = raw.create_dataset("RawData", data=ordered)
         _put(data, span | {"Count": samples.size})
         data.attrs["Dimensions"] = np.array([name.encode() for name in dims])
     return path
@@ -161,12 +162,19 @@ def write_tdms(path: Path, samples: NDArray[Any], header: Header, *, interleaved
     index = struct.pack("<IIIQ", 20, kind, 1, count)
     root, group = _text("/") + struct.pack("<I", _NO_RAW_DATA), _text("/'Measurement'")
     properties = _silixa_properties(header, samples.shape)
-    metadata = b"".join((
-        struct.pack("<I", channels + 2),
-        root + struct.pack("<I", len(properties)) + b"".join(_property(*item) for item in properties.items()),
-        group + struct.pack("<II", _NO_RAW_DATA, 0),
-        *(_text(f"/'Measurement'/'{channel}'") + index + struct.pack("<I", 0) for channel in range(channels)),
-    ))
+    metadata = b"".join(
+        (
+            struct.pack("<I", channels + 2),
+            root
+            + struct.pack("<I", len(properties))
+            + b"".join(_property(*item) for item in properties.items()),
+            group + struct.pack("<II", _NO_RAW_DATA, 0),
+            *(
+                _text(f"/'Measurement'/'{channel}'") + index + struct.pack("<I", 0)
+                for channel in range(channels)
+            ),
+        )
+    )
     contents = _WITH_META_DATA | _NEW_OBJECTS | _WITH_RAW_DATA | (_INTERLEAVED if interleaved else 0)
     ordered = np.ascontiguousarray(samples if interleaved else samples.T)
     lead_in = struct.pack(

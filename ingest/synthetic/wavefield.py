@@ -220,5 +220,7 @@ def _wavelet(rate: float, seed: int) -> NDArray[np.float32]:
     hertz = np.fft.rfftfreq(count, 1 / (rate * _OVERSAMPLING))
     spectrum = np.exp(1j * random.uniform(0, 2 * np.pi, len(hertz))) * np.exp(-(((hertz - 9) / 5) ** 2))
     trace = np.fft.irfft(spectrum, n=count)
-    trace *= np.minimum(seconds / 0.08, 1) * np.exp(-seconds / 2.5) * np.minimum((seconds[-1] - seconds) / 0.1, 1)
-    return (trace / np.abs(trace).max()).astype(np.float32)
+    onset, ending = np.minimum(seconds / 0.08, 1), np.minimum((seconds[-1] - seconds) / 0.1, 1)
+    trace *= onset * np.exp(-seconds / 2.5) * ending
+    wavelet: NDArray[np.float32] = (trace / np.abs(trace).max()).astype(np.float32)
+    return wavelet
