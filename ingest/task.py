@@ -299,24 +299,29 @@ def _differences(all_attrs: list[Mapping[str, Any]], dataset: Dataset) -> dict[s
 
 
 def _headers(headers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return headers with what they share said once, by their paths."""
-    flat = {sha: dict(_flattened(header)) for sha, header in headers.items()}
-    first = next(iter(flat.values()), {})
-    shared = {
-        path: value for path, value in first.items() if all(path in other and other[path] == value for other in flat.values())
-    }
-    return {
-        "shared": shared,
-        "sources": {sha: {path: v for path, v in held.items() if path not in shared} for sha, held in flat.items()},
-    }
+    """Return headers with what they share said once."""
+    shared = _common(list(headers.values()))
+    return {"shared": shared, "sources": {sha: _without(header, shared) for sha, header in headers.items()}}
 
 
-def _flattened(header: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+def _common(headers: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the part of nested headers that is the same in all."""
+    common: dict[str, Any] = {}
+    for name, value in headers[0].items():
+        others = [header.get(name) for header in headers]
+        if all(isinstance(other, dict) for other in others):
+            common[name] = _common(others)  # type: ignore[arg-type]
+        elif all(name in header and other == value for header, other in zip(headers, others, strict=True)):
+            common[name] = value
+    return common
+
+
+def _without(header: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a nested header holds beyond what is shared."""
+    rest: dict[str, Any] = {}
     for name, value in header.items():
-        path = f"{prefix}{name}"
-        if isinstance(value, dict) and value:
-            yield from _flattened(value, f"{path}\t")
-        else:
-            yield path, value
-
-
+        if name not in shared:
+            rest[name] = value
+        elif isinstance(value, dict) and (inner := _without(value, shared[name])):
+            rest[name] = inner
+    return rest

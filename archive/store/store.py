@@ -80,6 +80,11 @@ class Store:
         return self._backend.writable
 
     @property
+    def travels(self) -> bool:
+        """Whether another process can use it: not if it lives in memory, or its keys were given as literals."""
+        return not self._place.home and self._place.credentials != "given"
+
+    @property
     def can_list(self) -> bool:
         """Whether it can tell which objects there are."""
         return self._backend.can_list
