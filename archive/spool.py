@@ -349,6 +349,11 @@ class Spool:
     # -- telling --------------------------------------------------------------------------------
 
     @property
+    def root(self) -> Root:
+        """Where the Patches come from."""
+        return self._root
+
+    @property
     def snapshot(self) -> int | None:
         """Number of the snapshot that this Spool is pinned to; `None` over a list."""
         if not isinstance(self._root, ArchiveRoot):
