@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import sys
 
+from typing import Any
+
 import typer
 
-from archive.errors import FormatError, LightkeepError, StoreTrouble
-from archive.errors import DamagedData
+from archive.errors import DamagedData, FormatError, LightkeepError, StoreTrouble
 from ingest.commands import demo, reading, writing
 
 __all__ = ["app", "main"]
 
 DONE, REFUSED, USAGE, TROUBLE, INTERRUPTED = 0, 1, 2, 3, 130
+
+_UsageError: Any = typer.BadParameter.__base__  # what typer raises for a wrong call; it exports only this child
 
 app = typer.Typer(
     name="lightkeep",
@@ -37,11 +40,15 @@ app.command("demo")(demo.demo)
 def main() -> None:
     """Run a command; every error is one line that says what to do, never a traceback."""
     try:
-        app()
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else DONE)
     except LightkeepError as error:
         _say(error)
         sys.exit(_code(error))
-    except KeyboardInterrupt:
+    except _UsageError as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("lightkeep: interrupted; what was committed is kept, run the same command again to go on\n")
         sys.exit(INTERRUPTED)
 
