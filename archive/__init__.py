@@ -5,8 +5,10 @@
 """
 
 from archive import errors, units
-from archive.catalog import open  # noqa: A004 - lk.open is the archive's own
-from archive.catalog import spool
+from archive.catalog import (
+    open,  # noqa: A004 - lk.open is the archive's own
+    spool,
+)
 from archive.coords import Coord
 from archive.patch import Patch
 from archive.spool import Spool

@@ -67,4 +67,4 @@ def spool(source: Spool | Patch | Iterable[Patch] | str, **options: Any) -> Spoo
     patches = list(source) if isinstance(source, Iterable) else [None]
     if not all(isinstance(patch, Patch) for patch in patches):
         raise InvalidInput("spool() takes Patches, a Spool, or the URL of an archive")
-    return spool_of(patches)  # type: ignore[arg-type]
+    return spool_of(patches)

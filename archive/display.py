@@ -79,7 +79,9 @@ def _spool_parts(spool: Spool) -> tuple[str, list[list[str]]]:
     for name, spans in coverage.items():
         if spans:
             runs = "1 run" if len(spans) == 1 else f"{len(spans)} runs"
-            lines.append([name or "-", runs, ns_to_text(min(s[0] for s in spans)), ns_to_text(max(s[1] for s in spans))])
+            lines.append(
+                [name or "-", runs, ns_to_text(min(s[0] for s in spans)), ns_to_text(max(s[1] for s in spans))]
+            )
     if len(lines) > _SHOWN:
         lines = [*lines[:_SHOWN], [f"and {len(lines) - _SHOWN} more", "", "", ""]]
     return head, lines
@@ -99,7 +101,9 @@ def spool_html(spool: Spool) -> str:
 
 def _columns(lines: list[list[str]]) -> list[str]:
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    ]
 
 
 def _table(head: list[str], lines: list[list[str]]) -> str:

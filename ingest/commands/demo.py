@@ -6,7 +6,6 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +15,8 @@ import typer
 from ingest.commands.options import AsJson, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from archive.store import Store
     from ingest.synthetic.acquisition import Recording
 
@@ -26,7 +27,9 @@ def demo(
     *,
     url: Annotated[
         str | None,
-        typer.Option("--url", help="Where the archive goes; without, into an S3 server that the demo starts.", show_default=False),
+        typer.Option(
+            "--url", help="Where the archive goes; without, into an S3 server that the demo starts.", show_default=False
+        ),
     ] = None,
     megabytes: Annotated[int, typer.Option("--megabytes", min=10, help="How much raw data to make.")] = 300,
     picture: Annotated[Path, typer.Option("--picture", help="Where the waterfall goes.")] = Path("demo/waterfall.png"),
@@ -73,7 +76,8 @@ class _Steps:
             spent = store.counts - before
             if spent.requests:
                 told.update(requests=spent.requests, read=spent.bytes_read, written=spent.bytes_written)
-                line += f"; {spent.requests} requests, {spent.bytes_read / 1e6:.2f} MB in, {spent.bytes_written / 1e6:.2f} MB out"
+                line += f"; {spent.requests} requests, {spent.bytes_read / 1e6:.2f} MB in"
+                line += f", {spent.bytes_written / 1e6:.2f} MB out"
         self.say(f"{line}  [{told['seconds']:.2f} s]")
         self.steps.append(told)
 
@@ -90,7 +94,11 @@ def _place(stack: ExitStack, url: str | None, folder: Path, tell: _Steps) -> tup
     with tell.step("Start an S3 server on this machine", "weed mini -ip=127.0.0.1 ...") as told:
         server = stack.enter_context(serve_s3(folder / "server"))
         told["text"] = f"SeaweedFS answers at {server.endpoint}, process {server.pid}"
-    held = {"AWS_ACCESS_KEY_ID": server.key, "AWS_SECRET_ACCESS_KEY": server.secret, "AWS_ENDPOINT_URL": server.endpoint}
+    held = {
+        "AWS_ACCESS_KEY_ID": server.key,
+        "AWS_SECRET_ACCESS_KEY": server.secret,
+        "AWS_ENDPOINT_URL": server.endpoint,
+    }
     before = {name: os.environ.get(name) for name in held}
     os.environ.update(held)
     stack.callback(_restore, before)
@@ -115,13 +123,17 @@ def _run(
     with tell.step("Record a fibre: PRODML and TDMS files, as two interrogators write them", f"{folder}/raw") as told:
         recording = write_acquisition(folder / "raw", megabytes=megabytes)
         size = sum(path.stat().st_size for path in (*recording.paths, *recording.late))
-        told["text"] = f"{len(recording.paths)} files and a late one, {size / 1e6:.0f} MB; a train, an earthquake, a gap"
+        told["text"] = (
+            f"{len(recording.paths)} files and a late one, {size / 1e6:.0f} MB; a train, an earthquake, a gap"
+        )
     places = [str(folder / "raw" / "prodml"), str(folder / "raw" / "tdms")]
     shared = Path("../shared/raw")
     if shared.is_dir():
         places.append(str(shared))
     store = open_store(url, storage_options=options)
-    with tell.step("Make an archive; the store proves first that it keeps its promises", f"lightkeep init {url}", store) as told:
+    with tell.step(
+        "Make an archive; the store proves first that it keeps its promises", f"lightkeep init {url}", store
+    ) as told:
         initialise(store)
         told["text"] = "raced conditional writes, listed, cleaned up"
     _ingest(store, places, recording, url, jobs=jobs, tell=tell)
@@ -165,7 +177,9 @@ def _query(url: str, options: dict[str, Any], recording: Recording, picture: Pat
     window = (start, start + np.timedelta64(60, "s"))
     name = max(spool.datasets, key=lambda held: ("demo" in held.lower(), sum(b - a for a, b in spool.coverage()[held])))
     minute = spool.select(time=window, dataset=name)
-    with tell.step("Plan one minute", f'minute = spool.select(time=("{start}", ...), dataset="{name}"); minute.explain()', store) as told:
+    with tell.step(
+        "Plan one minute", f'minute = spool.select(time=("{start}", ...), dataset="{name}"); minute.explain()', store
+    ) as told:
         told["text"] = str(minute.explain())
     with tell.step("Read it: one wave of requests", "patch = minute[0].load()", store) as told:
         patch = minute[0].load()

@@ -15,9 +15,21 @@ if TYPE_CHECKING:
 
     from archive.spool import Spool
 
-__all__ = ["AsJson", "DatasetName", "Distance", "Options", "TimeRange", "Url", "open_spool", "print_json", "storage_options"]
+__all__ = [
+    "AsJson",
+    "DatasetName",
+    "Distance",
+    "Options",
+    "TimeRange",
+    "Url",
+    "open_spool",
+    "print_json",
+    "storage_options",
+]
 
-Url = Annotated[str, typer.Argument(metavar="URL", help="The archive: s3://bucket/prefix, a folder, ...", show_default=False)]
+Url = Annotated[
+    str, typer.Argument(metavar="URL", help="The archive: s3://bucket/prefix, a folder, ...", show_default=False)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Options = Annotated[
     list[str] | None,
@@ -29,10 +41,14 @@ Options = Annotated[
         show_default=False,
     ),
 ]
-DatasetName = Annotated[str | None, typer.Option("--dataset", "-d", metavar="NAME", help="One dataset.", show_default=False)]
+DatasetName = Annotated[
+    str | None, typer.Option("--dataset", "-d", metavar="NAME", help="One dataset.", show_default=False)
+]
 TimeRange = Annotated[
     tuple[str, str] | None,
-    typer.Option("--time", metavar="FROM TO", help="UTC, as in 2016-03-14T08:00; ... leaves an end open.", show_default=False),
+    typer.Option(
+        "--time", metavar="FROM TO", help="UTC, as in 2016-03-14T08:00; ... leaves an end open.", show_default=False
+    ),
 ]
 Distance = Annotated[
     tuple[str, str] | None,

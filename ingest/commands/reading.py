@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["explain", "info", "ls", "plot"]
 
 
-
 def ls(url: Url, *, options: Options = None, as_json: AsJson = False) -> None:
     """List the datasets of an archive: what they cover and in how many runs.
 
@@ -44,7 +43,9 @@ def info(
     url: Url,
     *,
     dataset: DatasetName = None,
-    leaves: Annotated[bool, typer.Option("--leaves", help="Name the Parquet leaves of the index, for DuckDB or Polars.")] = False,
+    leaves: Annotated[
+        bool, typer.Option("--leaves", help="Name the Parquet leaves of the index, for DuckDB or Polars.")
+    ] = False,
     options: Options = None,
     as_json: AsJson = False,
 ) -> None:
@@ -81,7 +82,9 @@ def _info(spool: Spool, *, leaves: bool) -> dict[str, Any]:
     for name in spool.datasets:
         held, spans, entries = view.dataset(name), view.coverage(name), view.entries(name)
         datasets[name] = {
-            "dims": ", ".join(["time", *(f"{size} {dim}" for dim, size in zip(held.dims[1:], held.widths, strict=True))]),
+            "dims": ", ".join(
+                ["time", *(f"{size} {dim}" for dim, size in zip(held.dims[1:], held.widths, strict=True))]
+            ),
             "dtype": str(held.dtype),
             "rate_hz": float(10**9 / held.step),
             "codec": held.codec,

@@ -37,7 +37,9 @@ def init(url: Url, *, options: Options = None, as_json: AsJson = False) -> None:
 def ingest(
     places: Annotated[
         list[str],
-        typer.Argument(metavar="SOURCE... URL", help="Raw files, folders or globs; the last is the archive.", show_default=False),
+        typer.Argument(
+            metavar="SOURCE... URL", help="Raw files, folders or globs; the last is the archive.", show_default=False
+        ),
     ],
     *,
     dataset: Annotated[
@@ -45,14 +47,19 @@ def ingest(
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes that work at once.")] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
-    codec: Annotated[str, typer.Option("--codec", help="For new datasets: pcodec, or portable for any Zarr reader.")] = "pcodec",
+    codec: Annotated[
+        str, typer.Option("--codec", help="For new datasets: pcodec, or portable for any Zarr reader.")
+    ] = "pcodec",
     raw_format: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="Of the raw files, if not to be found out.", show_default=False)
+        str | None,
+        typer.Option("--format", metavar="NAME", help="Of the raw files, if not to be found out.", show_default=False),
     ] = None,
     options: Options = None,
     source_options: Annotated[
         list[str] | None,
-        typer.Option("--source-option", metavar="NAME=VALUE", help="For the place of the raw files.", show_default=False),
+        typer.Option(
+            "--source-option", metavar="NAME=VALUE", help="For the place of the raw files.", show_default=False
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -90,7 +97,13 @@ def _with_progress(store: Any, places: list[str], settings: Any, jobs: int, run:
 
     from ingest import run as runs
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bars:
         looked = bars.add_task("reading headers", total=None, rate="")
         state = {"samples": 0.0, "files": 0}
