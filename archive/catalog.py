@@ -7,7 +7,7 @@ from typing import Any
 
 from archive.errors import InvalidInput
 from archive.patch import Patch
-from archive.spool import ArchiveRoot, Spool, spool_of
+from archive.spools import ArchiveRoot, Spool, spool_of
 from archive.store import open_store
 from archive.view import open_view
 

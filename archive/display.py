@@ -12,7 +12,7 @@ from archive.times import ns_to_text
 if TYPE_CHECKING:
     from archive.coords import Coord
     from archive.patch import Patch
-    from archive.spool import Spool
+    from archive.spools import Spool
 
 __all__ = ["patch_html", "patch_text", "size_text", "spool_html", "spool_text"]
 

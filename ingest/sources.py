@@ -71,7 +71,7 @@ def scan(places: Sequence[str], options: Mapping[str, Any] | None = None) -> lis
 
 def _scan_one(place: str, options: Mapping[str, Any]) -> list[Found]:
     local = "://" not in place
-    files, path = _filesystem(str(Path(place).expanduser().absolute()) if local else place, options)
+    files, path = _filesystem(str(Path(place).expanduser().resolve()) if local else place, options)
     try:
         if any(sign in path for sign in "*?["):
             states = {name: state for name, state in files.glob(path, detail=True).items() if state["type"] == "file"}

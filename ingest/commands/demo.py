@@ -163,7 +163,7 @@ def _query(url: str, options: dict[str, Any], recording: Recording, picture: Pat
     import numpy as np
 
     import archive as lk
-    from archive.spool import ArchiveRoot
+    from archive.spools import ArchiveRoot
     from ingest.commands.reading import draw
 
     with tell.step("Open the archive", f'spool = lk.open("{url}")') as told:

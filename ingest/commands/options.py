@@ -13,7 +13,7 @@ from archive.errors import InvalidInput
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from archive.spool import Spool
+    from archive.spools import Spool
 
 __all__ = [
     "AsJson",

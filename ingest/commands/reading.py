@@ -12,7 +12,7 @@ from ingest.commands.options import AsJson, DatasetName, Distance, Options, Time
 
 if TYPE_CHECKING:
     from archive.patch import Patch
-    from archive.spool import Spool
+    from archive.spools import Spool
 
 __all__ = ["explain", "info", "ls", "plot"]
 
@@ -72,7 +72,7 @@ def info(
 
 def _info(spool: Spool, *, leaves: bool) -> dict[str, Any]:
     from archive.display import size_text
-    from archive.spool import ArchiveRoot
+    from archive.spools import ArchiveRoot
     from archive.times import ns_to_text
 
     root = spool.root
