@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from archive.coords import Coord, Linear, TimeAxis
 from archive.errors import FormatError, InvalidInput
+from archive.times import time_to_ns
 from archive.units import convert_factor
 
 if TYPE_CHECKING:
@@ -32,11 +34,13 @@ __all__ = [
     "term",
     "text",
     "time_coord",
+    "time_of",
 ]
 
 _MICROSECOND = 1000  # ns
 _LAST_STAMP = 1 << 62  # ns, in the year 2116
 _NANO = 10**9
+_ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?")
 
 
 def plain(value: Any) -> Any:
@@ -119,6 +123,17 @@ def in_units(value: Any, have: Any, want: str) -> float | None:
     except (ValueError, TypeError):  # InvalidInput is a ValueError: units that nobody knows
         return None
     return found if math.isfinite(found) else None
+
+
+def time_of(value: Any) -> int | None:
+    """Return a header's ISO 8601 date and time in ns since 1970 UTC, `None` where it is none."""
+    found = text(value) or ""
+    if not _ISO_TIME.fullmatch(found):
+        return None
+    try:
+        return time_to_ns(found)
+    except InvalidInput:
+        return None
 
 
 def attrs_from(values: Mapping[str, Any]) -> dict[str, Scalar]:

@@ -17,7 +17,6 @@ import numpy as np
 
 from archive.errors import FormatError, InvalidInput
 from archive.model import Block, Description
-from archive.times import time_to_ns
 from ingest.formats import hdf5
 from ingest.formats.edge import at_edge
 from ingest.formats.fields import (
@@ -29,6 +28,7 @@ from ingest.formats.fields import (
     recorded_times,
     term,
     text,
+    time_of,
 )
 from ingest.formats.hdf5_attributes import attributes_of, header_of
 
@@ -179,9 +179,8 @@ def _unit_of_stamps(said: dict[str, Any], first: int) -> int:
     """
     named = (text(hdf5.first_value(said, "Uom", "uom")) or "us").replace("µ", "u").replace("μ", "u")
     likely = _UNITS_OF_STAMPS.get(named, 1000)
-    try:
-        start = time_to_ns(text(hdf5.first_value(said, "PartStartTime", "StartTime")) or "")
-    except InvalidInput:
+    start = time_of(hdf5.first_value(said, "PartStartTime", "StartTime"))
+    if start is None:
         return likely
     units = (likely, *_UNITS_OF_STAMPS.values())
     return next((unit for unit in units if abs(first * unit - start) < _DAY), likely)

@@ -14,10 +14,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from archive.errors import FormatError, InvalidInput
+from archive.errors import FormatError
 from archive.model import Block
-from archive.times import time_to_ns
-from ingest.formats.fields import attrs_from, distance_coord, in_units, number, rate_axis, text, time_coord
+from ingest.formats.fields import (
+    attrs_from,
+    distance_coord,
+    in_units,
+    number,
+    rate_axis,
+    text,
+    time_coord,
+    time_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,11 +76,8 @@ def _start_of(header: Mapping[str, Any]) -> int:
         if match := _DAY_FIRST.fullmatch(stamp):
             day, month, year, clock = match.groups()
             stamp = f"{year}-{month}-{day}T{clock}"
-        try:
-            start = time_to_ns(stamp)
-        except InvalidInput:
-            continue
-        if start > 0:
+        start = time_of(stamp)
+        if start is not None and start > 0:
             return start
     raise FormatError("no time in GPSTimeStamp or CPUTimeStamp; set the file aside")
 

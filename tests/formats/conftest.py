@@ -124,26 +124,30 @@ def _tdms_by_channel(path: Path) -> NDArray[Any]:
     return _counts("f4")
 
 
-def terra15_file(path: Path, version: int, seconds: NDArray[np.float64], *, clock: str = "gps_time") -> NDArray[Any]:
+def terra15_file(
+    path: Path, version: int, seconds: NDArray[np.float64], *, clock: str = "gps_time"
+) -> NDArray[Any]:
     """Write a Terra15 file; stamps that are 0 were allocated and never written."""
     samples = _counts("f4")[: len(seconds)]
     with h5py.File(path, "w") as root:
-        root.attrs.update({
-            "acoustic_bandwidth_end": 250.0,
-            "amplifier_incoming_current": 105.0,
-            "data_product": "velocity",
-            "data_product_units": "m/s",
-            "dx": 1.6335238141942516,
-            "file_start_computer_time": float(seconds[0]),
-            "file_version": version,
-            "gauge_length": 4.9,
-            "nx": SHAPE[1],
-            "pulse_length": 2.45,
-            "pulse_rate": 16079.2,
-            "sensing_range_start": 30.2,
-            "serial_number": "Bowie",
-        })
-        group = root.create_group("velocity" if version == 4 else "data_product")  # noqa: PLR2004
+        root.attrs.update(
+            {
+                "acoustic_bandwidth_end": 250.0,
+                "amplifier_incoming_current": 105.0,
+                "data_product": "velocity",
+                "data_product_units": "m/s",
+                "dx": 1.6335238141942516,
+                "file_start_computer_time": float(seconds[0]),
+                "file_version": version,
+                "gauge_length": 4.9,
+                "nx": SHAPE[1],
+                "pulse_length": 2.45,
+                "pulse_rate": 16079.2,
+                "sensing_range_start": 30.2,
+                "serial_number": "Bowie",
+            }
+        )
+        group = root.create_group("velocity" if version == 4 else "data_product")
         group.create_dataset("data", data=samples, chunks=(500, SHAPE[1]))
         group.create_dataset(clock, data=seconds)
     return samples[: np.count_nonzero(seconds)]
