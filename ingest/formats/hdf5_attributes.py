@@ -52,7 +52,9 @@ def attributes_of(thing: Any, file: BinaryIO) -> dict[str, Any]:
         identifier = thing.attrs.get_id(name)
         if not _holds_values(identifier):
             continue
-        if prod(identifier.shape or ()) * identifier.dtype.itemsize > max(identifier.get_storage_size(), 1):
+        count = 0 if identifier.shape is None else prod(identifier.shape)
+        # Of nothing, HDF5 cannot tell how much is stored.
+        if count and count * identifier.dtype.itemsize > identifier.get_storage_size():
             raise FormatError(f"{thing.name}: the attribute {name!r} is larger than what is stored of it")
         values[str(name)] = plain(thing.attrs[name])
     return values

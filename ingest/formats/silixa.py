@@ -21,9 +21,8 @@ from ingest.formats.fields import (
     distance_coord,
     in_units,
     number,
-    rate_axis,
+    steady_time,
     text,
-    time_coord,
     time_of,
 )
 
@@ -49,12 +48,12 @@ def block_of(header: Mapping[str, Any], shape: tuple[int, int], dtype: np.dtype[
         A number that times or distances need is missing, or makes no sense.
     """
     rate = number(header, "SamplingFrequency[Hz]", positive=True)
-    axis = rate_axis(_start_of(header), rate, shape[0])
+    time = steady_time(_start_of(header), rate, shape[0])
     # iDAS puts out the strain rate, scaled, unless told otherwise: its PRODML twin says so in words.
     differential = text(header.get("Acoustic Output")) == "Differential"
     return Block(
         dims=("time", "distance"),
-        coords={"time": time_coord(axis)} | _distances_of(header, shape[1]),
+        coords={"time": time} | _distances_of(header, shape[1]),
         dtype=dtype,
         attrs=attrs_from(
             {

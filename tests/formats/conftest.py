@@ -148,7 +148,7 @@ def terra15_file(
             }
         )
         group = root.create_group("velocity" if version == 4 else "data_product")
-        group.create_dataset("data", data=samples, chunks=(500, SHAPE[1]))
+        group.create_dataset("data", data=samples, chunks=(min(500, len(samples)), SHAPE[1]))
         group.create_dataset(clock, data=seconds)
     return samples[: np.count_nonzero(seconds)]
 

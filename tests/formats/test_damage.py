@@ -213,6 +213,13 @@ def test_a_link_out_of_the_file_is_not_followed_to_identify_it(tmp_path: Path) -
         identify(file)
 
 
+def test_more_objects_than_a_header_has_are_refused(monkeypatch: Any, sample: Any) -> None:
+    monkeypatch.setattr("ingest.formats.hdf5_attributes._MOST_OBJECTS", 0)
+    if sample.format != "tdms":
+        with pytest.raises(FormatError, match="more than 0 objects"):
+            open_format(format_named(sample.format)).describe(io.BytesIO(sample.content))
+
+
 def test_a_pickle_in_an_attribute_stays_bytes(make_sample: Any, tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> Any:
