@@ -71,9 +71,7 @@ def test_the_whole_way_on_the_command_line(raw: Path, tmp_path: Path) -> None:
         (["fly"], 2, "No such command"),
     ],
 )
-def test_an_error_is_one_line_that_tells_what_to_do(
-    tmp_path: Path, arguments: list[str], code: int, said: str
-) -> None:
+def test_an_error_is_one_line_that_tells_what_to_do(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
     (tmp_path / "file").write_text("x")
     archive = str(tmp_path / "archive")
     run("init", archive)
