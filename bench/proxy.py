@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import socket
+import struct
 import sys
 from collections import Counter
 from dataclasses import asdict, dataclass, fields
@@ -90,6 +92,63 @@ class Lost(Exception):  # noqa: N818 - not an error, a fault made on purpose
     """The connection ends here."""
 
 
+class Wire:
+    """One end of a connection: heads and lines are read here, bodies pass through without being looked at.
+
+    Parameters
+    ----------
+    end
+        A connected socket.
+    """
+
+    __slots__ = ("_held", "_loop", "_room", "end")
+
+    def __init__(self, end: socket.socket) -> None:
+        end.setblocking(False)  # noqa: FBT003 - the socket's own argument
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.end = end
+        self._held = b""
+        self._loop = asyncio.get_running_loop()
+        self._room = bytearray()
+
+    async def until(self, mark: bytes) -> bytes:
+        """Return everything up to a mark, and the mark."""
+        while mark not in self._held:
+            more = await self._loop.sock_recv(self.end, 1 << 16)
+            if not more:
+                raise Lost
+            self._held += more
+        found, _, self._held = self._held.partition(mark)
+        return found + mark
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes."""
+        await self._loop.sock_sendall(self.end, data)
+
+    async def relay(self, size: int, target: Wire | None) -> None:
+        """Send the next bytes on to another end, or nowhere."""
+        first, self._held = self._held[:size], self._held[size:]
+        if first and target is not None:
+            await target.send(first)
+        left = size - len(first)
+        if left and len(self._room) < min(left, _BLOCK):
+            self._room = bytearray(min(left, _BLOCK))
+        view = memoryview(self._room)
+        while left:
+            count = await self._loop.sock_recv_into(self.end, view[: min(left, _BLOCK)])
+            if not count:
+                raise Lost
+            left -= count
+            if target is not None:
+                await self._loop.sock_sendall(target.end, view[:count])
+
+    def close(self, *, hard: bool = False) -> None:
+        """Close the connection, with a reset where it is cut."""
+        if hard:
+            self.end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.end.close()
+
+
 class Proxy:
     """Everything one proxy knows.
 
@@ -103,36 +162,48 @@ class Proxy:
         self.upstream = upstream
         self.behaviour = Behaviour()
         self.counts: Counter[str] = Counter()
+        self._in_flight = 0
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def accept(self, listener: socket.socket) -> None:
+        """Serve connections until stopped."""
+        loop = asyncio.get_running_loop()
+        open_connections: set[asyncio.Task[None]] = set()
+        while True:
+            end, _ = await loop.sock_accept(listener)
+            task = asyncio.create_task(self._serve(Wire(end)))
+            open_connections.add(task)
+            task.add_done_callback(open_connections.discard)
+
+    async def _serve(self, client: Wire) -> None:
         """Answer the requests of one connection, one after the other."""
-        server: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        server: Wire | None = None
+        hard = False
         self.counts["connections"] += 1
         try:
             while True:
-                head = Head(await reader.readuntil(b"\r\n\r\n"))
+                head = Head(await client.until(b"\r\n\r\n"))
                 self.counts[kind_of(head)] += 1
                 self.counts["requests"] += 1
                 self.counts["wire_up"] += len(head.raw)
                 if server is None:
-                    server = await asyncio.open_connection("127.0.0.1", self.upstream, limit=4 * _BLOCK)
-                if not await self._exchange(head, reader, writer, *server):
+                    server = Wire(socket.socket())
+                    await asyncio.get_running_loop().sock_connect(server.end, ("127.0.0.1", self.upstream))
+                self.counts["waves"] += not self._in_flight  # requests that overlap are one wave
+                self._in_flight += 1
+                try:
+                    goes_on = await self._exchange(head, client, server)
+                finally:
+                    self._in_flight -= 1
+                if not goes_on:
                     break
-        except (ConnectionError, OSError, asyncio.IncompleteReadError, Lost):
-            writer.transport.abort()
+        except (OSError, Lost):
+            hard = True
         finally:
-            writer.close()
+            client.close(hard=hard)
             if server is not None:
-                server[1].close()
+                server.close()
 
-    async def _exchange(
-        self,
-        head: Head,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        answers: asyncio.StreamReader,
-        server: asyncio.StreamWriter,
-    ) -> bool:
+    async def _exchange(self, head: Head, client: Wire, server: Wire) -> bool:
         """Carry one request and its answer; return whether the connection goes on."""
         does = self.behaviour
         if random.random() < does.reset:
@@ -142,75 +213,56 @@ class Proxy:
         if does.delay_ms:
             await asyncio.sleep(does.delay_ms / 1e3)
         if "expect" in head.headers:
-            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            await client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         refused = random.random() < does.http503
         target = None if refused else server
         if target is not None:
             lines = [line for line in head.raw.split(b"\r\n") if not line.lower().startswith(b"expect:")]
-            target.write(b"\r\n".join(lines))
-        if head.chunked:
-            await self._chunks(reader, target, "up")
-        elif head.length:
-            await self._bytes(reader, target, head.length, "up")
+            await target.send(b"\r\n".join(lines))
+        await self._body(head, client, target, "up")
         if refused:
             answer = b"HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n\r\n"
-            writer.write(answer % len(_SLOW_DOWN) + (b"" if head.start[0] == "HEAD" else _SLOW_DOWN))
-            await writer.drain()
+            await client.send(answer % len(_SLOW_DOWN) + (b"" if head.start[0] == "HEAD" else _SLOW_DOWN))
             return True
-        return await self._answer(head, answers, writer)
+        return await self._answer(head, server, client)
 
-    async def _answer(self, request: Head, answers: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _answer(self, request: Head, server: Wire, client: Wire) -> bool:
         lost = random.random() < self.behaviour.lose_response
         cut = random.random() < self.behaviour.cut
-        target = None if lost else writer
-        while True:
-            head = Head(await answers.readuntil(b"\r\n\r\n"))
-            if not head.start[1].startswith("1"):
-                break
+        target = None if lost else client
+        head = Head(await server.until(b"\r\n\r\n"))
+        while head.start[1].startswith("1"):
+            head = Head(await server.until(b"\r\n\r\n"))
         self.counts["wire_down"] += len(head.raw)
         if target is not None:
-            target.write(head.raw)
-        if request.start[0] == "HEAD" or int(head.start[1]) in _NO_BODY:
-            pass
-        elif head.chunked:
-            await self._chunks(answers, target, "down")
-        elif head.length is not None:
-            size = random.randrange(head.length) if cut and head.length else head.length
-            await self._bytes(answers, target, size, "down")
+            await target.send(head.raw)
+        if request.start[0] != "HEAD" and int(head.start[1]) not in _NO_BODY:
+            if cut and head.length:
+                await server.relay(random.randrange(head.length), target)
+            else:
+                await self._body(head, server, target, "down")
         if lost or cut:
             raise Lost
-        await writer.drain()
         return "close" not in head.headers.get("connection", "").lower()
 
-    async def _bytes(
-        self, source: asyncio.StreamReader, target: asyncio.StreamWriter | None, size: int, way: str
-    ) -> None:
-        left = size
-        while left:
-            block = await source.read(min(left, _BLOCK))
-            if not block:
-                raise Lost
-            left -= len(block)
+    async def _body(self, head: Head, source: Wire, target: Wire | None, way: str) -> None:
+        if not head.chunked:
+            await self._part(source, target, head.length or 0, way)
+            return
+        size = 1
+        while size:
+            line = await source.until(b"\r\n")
+            size = int(line.split(b";")[0], 16)
+            self.counts[f"wire_{way}"] += len(line) + 2
             if target is not None:
-                target.write(block)
-                await target.drain()
+                await target.send(line)
+            await self._part(source, target, size, way)
+            await source.relay(2, target)
+
+    async def _part(self, source: Wire, target: Wire | None, size: int, way: str) -> None:
+        await source.relay(size, target)
         self.counts[f"wire_{way}"] += size
         self.counts[f"body_{way}"] += size
-
-    async def _chunks(self, source: asyncio.StreamReader, target: asyncio.StreamWriter | None, way: str) -> None:
-        while True:
-            line = await source.readuntil(b"\r\n")
-            if target is not None:
-                target.write(line)
-            size = int(line.split(b";")[0], 16)
-            self.counts[f"wire_{way}"] += len(line)
-            await self._bytes(source, target, size, way)
-            end = await source.readuntil(b"\r\n")
-            if target is not None:
-                target.write(end)
-                await target.drain()
-            if not size:
-                return
 
     async def control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Set what is asked for, and answer with the counters and the behaviour."""
@@ -230,9 +282,10 @@ class Proxy:
 async def main(listen: int, upstream: int) -> None:
     """Serve until stopped."""
     proxy = Proxy(upstream)
-    await asyncio.start_server(proxy.serve, "127.0.0.1", listen, limit=4 * _BLOCK, backlog=512)
+    listener = socket.create_server(("127.0.0.1", listen), backlog=512)
+    listener.setblocking(False)  # noqa: FBT003 - the socket's own argument
     await asyncio.start_server(proxy.control, "127.0.0.1", listen + 1)
-    await asyncio.Event().wait()
+    await proxy.accept(listener)
 
 
 if __name__ == "__main__":
