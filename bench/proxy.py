@@ -88,7 +88,7 @@ def kind_of(head: Head) -> str:
     return method
 
 
-class Lost(Exception):  # noqa: N818 - not an error, a fault made on purpose
+class Lost(Exception):
     """The connection ends here."""
 
 
