@@ -19,7 +19,8 @@ try:
     import xarray as xr
     from xarray.backends import BackendArray, BackendEntrypoint
     from xarray.core import indexing
-    from xarray.core.indexes import IndexSelResult, PandasIndex
+    from xarray.core.indexes import PandasIndex
+    from xarray.core.indexing import IndexSelResult
 except ImportError as error:  # pragma: no cover - the tests have it
     raise MissingExtra("to_xarray needs xarray: pip install 'lightkeep[interop]'") from error
 
@@ -44,7 +45,7 @@ _UNITS = (86_400 * 10**9, 3600 * 10**9, 60 * 10**9, 10**9, 10**6, 10**3, 1)  # n
 # -- arrays that read themselves ----------------------------------------------------------------
 
 
-class _Samples(BackendArray):  # type: ignore[misc]
+class _Samples(BackendArray):
     """Samples of a `Lazy`, read when xarray asks for them."""
 
     def __init__(self, lazy: Lazy) -> None:
@@ -81,7 +82,7 @@ class _Samples(BackendArray):  # type: ignore[misc]
         return self  # nothing in it changes
 
 
-class _Stamps(BackendArray):  # type: ignore[misc]
+class _Stamps(BackendArray):
     """The stamps of a time axis, made when xarray asks for them."""
 
     def __init__(self, axis: TimeAxis) -> None:
@@ -136,9 +137,7 @@ class TimeAxisIndex(xr.Index):
         return cls(axis, variable.dims[0], name)
 
     @classmethod
-    def concat(
-        cls, indexes: Sequence[Any], dim: Hashable, positions: Iterable[Iterable[int]] | None = None
-    ) -> Self:
+    def concat(cls, indexes: Sequence[Any], dim: Hashable, positions: Iterable[Iterable[int]] | None = None) -> Self:
         """Return the index of axes one after the other; xarray's own where the times do not rise."""
         if not indexes:
             return cls(TimeAxis.empty(), dim)
@@ -444,7 +443,8 @@ def _fits(one: Patch, other: Patch) -> bool:
 
 def _cached(array: indexing.LazilyIndexedArray) -> Any:
     """Return an array that keeps what it has read and is copied when it is written to."""
-    return indexing.CopyOnWriteArray(indexing.MemoryCachedArray(array))
+    wrapped: Any = indexing  # xarray types these as NumPy arrays, which they are not
+    return wrapped.CopyOnWriteArray(wrapped.MemoryCachedArray(array))
 
 
 def _data_array(patch: Patch, wrapped: Callable[[Any], Any]) -> xr.DataArray:
