@@ -34,7 +34,7 @@ types: $(STAMP)
 
 layers: $(STAMP)
 	@echo '== import-linter'
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 unit: $(STAMP)
 	@echo '== pytest'

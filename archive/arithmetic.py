@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from archive.errors import InvalidInput
 from archive.patch import Patch, load_patches
 from archive.units import convert_factor, get_quantity, is_quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["apply_ufunc"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from archive.errors import InvalidInput
 from archive.patch import Patch
-from archive.spool import ArchiveRoot, Spool, spool_of
+from archive.spools import ArchiveRoot, Spool, spool_of
 from archive.store import open_store
 from archive.view import open_view
 
@@ -67,4 +67,4 @@ def spool(source: Spool | Patch | Iterable[Patch] | str, **options: Any) -> Spoo
     patches = list(source) if isinstance(source, Iterable) else [None]
     if not all(isinstance(patch, Patch) for patch in patches):
         raise InvalidInput("spool() takes Patches, a Spool, or the URL of an archive")
-    return spool_of(patches)  # type: ignore[arg-type]
+    return spool_of(patches)

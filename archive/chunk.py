@@ -130,7 +130,11 @@ class _Line:
         array = coord.to_numpy()
         if array.dtype.kind not in "iuf" or (np.diff(array) <= 0).any():
             raise InvalidInput("only a coordinate of rising numbers or times can be cut into chunks")
-        exact = [Fraction(repr(float(value))) for value in (array[0], array[-1])] if len(array) else [Fraction(0), Fraction(-1)]
+        exact = (
+            [Fraction(repr(float(value))) for value in (array[0], array[-1])]
+            if len(array)
+            else [Fraction(0), Fraction(-1)]
+        )
         step = (exact[1] - exact[0]) / (len(array) - 1) if len(array) > 1 else Fraction(0)
         return cls(exact[0], exact[1], step, None, array)
 

@@ -29,7 +29,7 @@ _LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 
 def with_checksum(data: bytes) -> bytes:
     """Return bytes followed by their CRC-32C, little-endian (Zarr v3 codec `crc32c`)."""
-    return data + google_crc32c.value(data).to_bytes(_CHECKSUM_BYTES, "little")
+    return data + int(google_crc32c.value(data)).to_bytes(_CHECKSUM_BYTES, "little")
 
 
 def without_checksum(data: Buffer, name: str) -> memoryview:

@@ -12,7 +12,7 @@ from archive.times import ns_to_text
 if TYPE_CHECKING:
     from archive.coords import Coord
     from archive.patch import Patch
-    from archive.spool import Spool
+    from archive.spools import Spool
 
 __all__ = ["patch_html", "patch_text", "size_text", "spool_html", "spool_text"]
 
@@ -75,11 +75,15 @@ def _spool_parts(spool: Spool) -> tuple[str, list[list[str]]]:
     count = sum(len(spans) for spans in coverage.values())
     pinned = "" if spool.snapshot is None else f", snapshot {spool.snapshot}"
     head = f"Spool: {count} {'patch' if count == 1 else 'patches'}{pinned}"
+    if not spool.complete:
+        head += " (this store cannot list: what was committed after the snapshot is not seen)"
     lines = []
     for name, spans in coverage.items():
         if spans:
             runs = "1 run" if len(spans) == 1 else f"{len(spans)} runs"
-            lines.append([name or "-", runs, ns_to_text(min(s[0] for s in spans)), ns_to_text(max(s[1] for s in spans))])
+            lines.append(
+                [name or "-", runs, ns_to_text(min(s[0] for s in spans)), ns_to_text(max(s[1] for s in spans))]
+            )
     if len(lines) > _SHOWN:
         lines = [*lines[:_SHOWN], [f"and {len(lines) - _SHOWN} more", "", "", ""]]
     return head, lines
@@ -99,7 +103,9 @@ def spool_html(spool: Spool) -> str:
 
 def _columns(lines: list[list[str]]) -> list[str]:
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    ]
 
 
 def _table(head: list[str], lines: list[list[str]]) -> str:

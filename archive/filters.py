@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from archive.errors import InvalidInput
 from archive.select import is_open, time_bounds
 from archive.view import ALWAYS
 
@@ -55,10 +56,8 @@ def time_window(selector: Any) -> tuple[int, int]:
         selector = (selector.start, selector.stop)
     if not isinstance(selector, (tuple, list)) or len(selector) != 2:  # noqa: PLR2004 - a pair
         return ALWAYS
-    low, high = time_bounds(*selector, None, None)
+    low, high = time_bounds(selector[0], selector[1], None, None)
     first, last = ALWAYS[0] if low is None else low, ALWAYS[1] if high is None else high
     if first > last:
-        from archive.errors import InvalidInput
-
         raise InvalidInput(f"time=({selector[0]!r}, {selector[1]!r}) ends before it starts")
     return first, last

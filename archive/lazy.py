@@ -8,21 +8,33 @@ are read in one wave of requests.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-
-from archive.coords import TimeAxis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from archive.coords import TimeAxis
     from archive.index.rows import ArrayRef
     from archive.store import Store
 
-__all__ = ["AxisArray", "Constant", "Fill", "InMemory", "Indexed", "Joined", "Lazy", "StoredPart", "Transposed", "Work", "empty_like", "pretended"]
+__all__ = [
+    "AxisArray",
+    "Constant",
+    "Fill",
+    "InMemory",
+    "Indexed",
+    "Joined",
+    "Lazy",
+    "StoredPart",
+    "Transposed",
+    "Work",
+    "empty_like",
+    "pretended",
+]
 
 _NEAR = 4096  # samples further apart than this are read by themselves
 
@@ -207,11 +219,13 @@ class Joined:
     def dtype(self) -> np.dtype[Any]:
         """The type that holds those of all parts."""
         dtypes = {part.dtype for part in self.parts}
-        return cast("np.dtype[Any]", dtypes.pop() if len(dtypes) == 1 else np.result_type(*dtypes))
+        return dtypes.pop() if len(dtypes) == 1 else np.result_type(*dtypes)
 
     def _touched(self, start: int, stop: int) -> range:
         first = int(np.searchsorted(self.ends, start, side="right"))
-        return range(min(first, len(self.parts) - 1), max(int(np.searchsorted(self.ends, stop, side="left")), first) + 1)
+        return range(
+            min(first, len(self.parts) - 1), max(int(np.searchsorted(self.ends, stop, side="left")), first) + 1
+        )
 
     def cut(self, window: Window) -> Lazy:
         """Return a part, unread, of just the arrays that it touches."""
@@ -308,5 +322,3 @@ class Indexed:
 
     def _pick(self, loaded: NDArray[Any], place: NDArray[Any], group: NDArray[np.int64]) -> None:
         np.copyto(place, loaded.take(group - group[0], axis=self.axis))
-
-

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -17,6 +16,8 @@ from archive.times import time_to_ns
 from archive.units import get_quantity, is_quantity
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import xarray as xr
     from numpy.typing import NDArray
 
@@ -164,9 +165,9 @@ class Patch(np.lib.mixins.NDArrayOperatorsMixin):
 
     def equals(self, other: object) -> bool:
         """Return whether another Patch has the same dims, coordinates, attributes and samples."""
-        if not isinstance(other, Patch) or self.dtype != other.dtype or self._coords != other._coords:
+        if not isinstance(other, Patch) or self.dtype != other.dtype or self.coords != other.coords:
             return False
-        if dict(self._attrs) != dict(other._attrs):
+        if dict(self.attrs) != dict(other.attrs):
             return False
         return bool(np.array_equal(self.data, other.data, equal_nan=self.dtype.kind in "fc"))
 
@@ -206,7 +207,7 @@ class Patch(np.lib.mixins.NDArrayOperatorsMixin):
         """
         patch = self
         for name, selector in selectors.items():
-            coord = patch._coords[name]
+            coord = patch.coords[name]
             if len(coord.dims) != 1:
                 raise InvalidInput(f"{name} lies along no single dim and cannot be selected on")
             key = key_of(coord, selector, name=name, relative=relative, samples=samples)
@@ -229,18 +230,22 @@ class Patch(np.lib.mixins.NDArrayOperatorsMixin):
             data = Indexed(self._data, axis, key)
         return self.new(data, self._coords.take({dim: key}))
 
-    def transpose(self, *dims: str) -> Patch:
+    def transpose(self, *dims: Any) -> Patch:
         """Return the Patch with its dims in another order (reversed without arguments), unread."""
         order = tuple(dims) or self.dims[::-1]
         if ... in order:
             named = [dim for dim in order if dim is not ...]
             rest = [dim for dim in self.dims if dim not in named]
-            place = order.index(...)  # type: ignore[arg-type]
+            place = order.index(...)
             order = (*order[:place], *rest, *order[place + 1 :])
         if sorted(order) != sorted(self.dims):
             raise InvalidInput(f"transpose({', '.join(map(str, order))}) must name each of {self.dims} once")
         axes = tuple(self.dims.index(dim) for dim in order)
-        data = InMemory(self._data.array.transpose(axes)) if isinstance(self._data, InMemory) else Transposed(self._data, axes)
+        data = (
+            InMemory(self._data.array.transpose(axes))
+            if isinstance(self._data, InMemory)
+            else Transposed(self._data, axes)
+        )
         return self.new(data, self._coords.transposed(order))
 
     def update_attrs(self, **attrs: Any) -> Patch:
@@ -262,7 +267,7 @@ class Patch(np.lib.mixins.NDArrayOperatorsMixin):
             if name not in changed and base in changed and edge in {"min", "max", "step"}:
                 changed = changed.update({base: _moved(changed[base], edge, value, base)})
             else:
-                old = changed[name] if name in changed else None
+                old = changed.get(name, None)
                 changed = changed.update({name: _coord(name, value, old)})
         return self.new(coords=changed)
 

@@ -117,7 +117,7 @@ def _range(coord: Coord, low: Any, high: Any, name: str, *, relative: bool) -> K
     if coord.is_time:
         return _time_range(coord, low, high, name, relative=relative)
     values = coord.to_numpy()
-    edges = []
+    edges: list[Any] = []
     for bound in (low, high):
         if is_open(bound):
             edges.append(None)
@@ -173,7 +173,11 @@ def _number(value: Any, coord: Coord, name: str) -> Any:
 
 def _members(coord: Coord, wanted: NDArray[Any], name: str) -> Key:
     if coord.is_time:
-        stamps = np.array([time_to_ns(value) for value in wanted.tolist()] if wanted.dtype.kind != "M" else wanted.astype("datetime64[ns]"))
+        stamps = np.array(
+            [time_to_ns(value) for value in wanted.tolist()]
+            if wanted.dtype.kind != "M"
+            else wanted.astype("datetime64[ns]")
+        )
         return _compact(np.flatnonzero(np.isin(coord.to_numpy().astype(np.int64), stamps.astype(np.int64))))
     if coord.dtype.kind in "iuf" and wanted.dtype.kind not in "iuf":
         raise InvalidInput(f"{name}: the values to pick must be numbers, not {wanted.dtype}")

@@ -22,12 +22,13 @@ def _registry() -> UnitRegistry[Any]:
     """Return pint's application registry, so that quantities of other packages mix with ours."""
     import pint
 
-    registry = pint.get_application_registry()
+    registry: Any = pint.get_application_registry()  # type: ignore[no-untyped-call]
     for definition in ("strain = [] = ε = ϵ", "PPM = 1e-6 = ppm_of_strain"):
         name = definition.split(" = ")[0]
         if name not in registry:
             registry.define(definition)
-    return registry  # type: ignore[return-value]
+    found: UnitRegistry[Any] = registry
+    return found
 
 
 def __getattr__(name: str) -> Quantity[Any]:

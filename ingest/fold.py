@@ -141,9 +141,7 @@ def _merge_leaves(
         homes[before[-1] if before else 0].append(row)
     touched = [ordered[number] for number in homes if number < len(ordered)]
     replies = store.wave([Get(leaf.key) for leaf in touched])
-    tables = {
-        leaf.key: LeafTable(leaf, reply.data, dataset) for leaf, reply in zip(touched, replies, strict=True)
-    }
+    tables = {leaf.key: LeafTable(leaf, reply.data, dataset) for leaf, reply in zip(touched, replies, strict=True)}
     kept: list[LeafEntry] = []
     objects: list[tuple[str, bytes]] = []
     for number in range(max(len(ordered), 1)):
@@ -201,4 +199,3 @@ def _covers(ranges: Iterable[tuple[int, int]], start: int, stop: int) -> bool:
         if start >= stop:
             return True
     return start >= stop
-

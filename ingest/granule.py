@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from archive.codec import codec_for
+from archive.codec import Codec, codec_for
 from archive.index import layout
 from archive.index.rows import ArrayRef, Row, SourceRange, row_id
 from archive.shard import array_metadata, encode_shard, group_metadata
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    import numpy as np
     from numpy.typing import NDArray
 
     from archive.coords import TimeAxis
@@ -60,17 +60,39 @@ def write_granule(
     store: Store,
     dataset: Dataset,
     content: GranuleContent,
+    *,
+    key: str | None = None,
+    batch: Sequence[str] = (),
     mapped: Callable[[Callable[..., bytes], Iterable[Any]], Iterable[bytes]] = map,
 ) -> Row:
-    """Put a granule's objects, and return the row that a commit makes it visible with."""
-    key = layout.new_granule_key(dataset.name, content.time.first)
+    """Put a granule's objects, and return the row that a commit makes it visible with.
+
+    Parameters
+    ----------
+    key
+        Where it goes; a new key without.
+    batch
+        Keys of all granules of the commit that it will be part of: recorded in it, so that the index can
+        be rebuilt from granules alone.
+    mapped
+        A `map` that may encode in threads.
+    """
+    key = key or layout.new_granule_key(dataset.name, content.time.first)
     writer = _Writer(store, key)
     units = content.attrs.get("data_units", dataset.attrs.get("data_units"))
     attributes: dict[str, Any] = {} if units is None else {"units": units}
     if content.recorded:
         attributes["coordinates"] = " ".join(content.recorded)
     chunks = (min(dataset.chunks[0], content.samples.shape[0]), *dataset.chunks[1:])
-    data = writer.put("data", content.samples, dataset.dims, chunks, dataset.codec, attributes, mapped, sharded=True)
+    data = writer.put(
+        "data",
+        content.samples,
+        dataset.dims,
+        attributes,
+        chunks=chunks,
+        codec=codec_for(dataset.codec, content.samples.dtype),
+        mapped=mapped,
+    )
     writer.put_whole("time", content.time.to_ns(), ("time",), _CF_TIME)
     extras = {
         name: writer.put_whole(name, stamps, ("time",), {**_CF_TIME, "long_name": "time as recorded"})
@@ -91,7 +113,7 @@ def write_granule(
         extras=extras,
         sources=content.sources,
     )
-    etags = writer.finish(_root_attributes(row, dataset, content))
+    etags = writer.finish(_root_attributes(row, dataset, content, batch or [key]))
     return replace(
         row,
         data=replace(data, etag=etags[data.key]),
@@ -99,12 +121,17 @@ def write_granule(
     )
 
 
-def _root_attributes(row: Row, dataset: Dataset, content: GranuleContent) -> dict[str, Any]:
+def _root_attributes(row: Row, dataset: Dataset, content: GranuleContent, batch: Sequence[str]) -> dict[str, Any]:
     """Return what a granule tells of itself: enough to rebuild its row without the index."""
     attrs = {**dataset.attrs, **content.attrs}
     return {
         **{name: value for name, value in attrs.items() if value is not None},
-        "lightkeep": {"format": layout.FORMAT_VERSION, "dataset": dataset.to_json(), "row": row.to_json()},
+        "lightkeep": {
+            "format": layout.FORMAT_VERSION,
+            "dataset": dataset.to_json(),
+            "row": row.to_json(),
+            "commit": list(batch),
+        },
         "headers": dict(content.headers),
     }
 
@@ -121,22 +148,21 @@ class _Writer:
         self, name: str, values: NDArray[Any], dims: Sequence[str], attributes: Mapping[str, Any]
     ) -> ArrayRef:
         """Add a small array as one chunk that every Zarr reader decodes."""
-        return self.put(name, values, dims, values.shape, "portable", attributes, map, sharded=False)
+        return self.put(name, values, dims, attributes, chunks=values.shape, codec=codec_for("portable", values.dtype))
 
     def put(
         self,
         name: str,
         values: NDArray[Any],
         dims: Sequence[str],
-        chunks: Sequence[int],
-        codec_name: str,
         attributes: Mapping[str, Any],
-        mapped: Any,
         *,
-        sharded: bool,
+        chunks: Sequence[int],
+        codec: Codec,
+        mapped: Any = None,
     ) -> ArrayRef:
-        """Add an array, and return where it will lie."""
-        codec = codec_for(codec_name, values.dtype)
+        """Add an array, sharded where a `map` is given, and return where it will lie."""
+        sharded = mapped is not None
         body, lengths = encode_shard(values, chunks, codec, mapped) if sharded else (codec.encode(values), [])
         key = f"{self._key}/{name}/c/{'/'.join('0' * values.ndim)}"
         self._objects.append((key, body))
@@ -163,8 +189,11 @@ class _Writer:
 
     def finish(self, attributes: Mapping[str, Any]) -> dict[str, str]:
         """Put everything, the root last, and return the etag of each object."""
-        objects = [*self._objects, *((f"{self._key}/{name}/zarr.json", _json(held)) for name, held in self._metadata.items())]
-        etags = dict(zip((key for key, _ in objects), self._store.create_many(objects), strict=True))
+        objects = [
+            *self._objects,
+            *((f"{self._key}/{name}/zarr.json", _json(held)) for name, held in self._metadata.items()),
+        ]
+        etags: dict[str, str] = dict(zip((key for key, _ in objects), self._store.create_many(objects), strict=True))
         self._store.create(f"{self._key}/zarr.json", _json(group_metadata(attributes, self._metadata)))
         return etags
 

@@ -38,7 +38,12 @@ def initialise(store: Store) -> bool:
     if not isinstance(found, NotFound) and found:
         raise InvalidInput(f"{store.url} is not empty ({found[0].key}) and no archive; choose an empty prefix")
     probe(store)
-    document = {"lightkeep": "archive", "format": layout.FORMAT_VERSION, "id": str(uuid.uuid4()), "created": time.time()}
+    document = {
+        "lightkeep": "archive",
+        "format": layout.FORMAT_VERSION,
+        "id": str(uuid.uuid4()),
+        "created": time.time(),
+    }
     try:
         store.create(layout.ROOT, json.dumps(document).encode())
     except Conflict:
@@ -48,8 +53,10 @@ def initialise(store: Store) -> bool:
 
 
 def _first_snapshot(store: Store) -> None:
-    if store.list(layout.SNAPSHOTS, 1):
-        raise NotFound(f"{layout.CURRENT}: the newest snapshot is missing, older ones are there; run lightkeep repair {store.url}")
+    if store.entries(layout.SNAPSHOTS, 1):
+        raise NotFound(
+            f"{layout.CURRENT}: the newest snapshot is missing, older ones are there; run lightkeep repair {store.url}"
+        )
     snapshot = Snapshot(number=0, nonce=secrets.token_hex(16), created=time.time_ns(), note="init")
     try:
         store.create(layout.CURRENT, snapshot.encode())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from archive.errors import DamagedData, NotFound
@@ -13,6 +12,8 @@ from archive.index.snapshot import LedgerEntry
 from archive.store import Get
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from archive.index.snapshot import Snapshot
     from archive.store import Store
 
@@ -73,7 +74,9 @@ def read_segments(store: Store, entries: Sequence[LedgerEntry]) -> list[Source]:
     import pyarrow.parquet as pq
 
     sources: list[Source] = []
-    for entry, reply in zip(entries, store.wave([Get(entry.key) for entry in entries], return_errors=True), strict=True):
+    for entry, reply in zip(
+        entries, store.wave([Get(entry.key) for entry in entries], return_errors=True), strict=True
+    ):
         if isinstance(reply, NotFound):
             raise DamagedData(f"{entry.key}: this part of the ledger is missing; run lightkeep repair")
         if isinstance(reply, BaseException):

@@ -43,7 +43,10 @@ def _step_of(block: Block) -> Fraction:
     step = time_of(block).typical_step
     if step is None:
         return Fraction(10**9)
-    if any(coord.dims == ("time",) and name != "time" for name, coord in block.coords.items()) or step != time_of(block).step:
+    if (
+        any(coord.dims == ("time",) and name != "time" for name, coord in block.coords.items())
+        or step != time_of(block).step
+    ):
         return Fraction(round(step, 2 - int(log10(step))))
     return step
 
@@ -63,9 +66,7 @@ def fingerprint_of(block: Block) -> dict[str, Any]:
     }
 
 
-def dataset_of(
-    block: Block, source_format: str, *, name: str | None, codec: str, incarnation: int = 1
-) -> Dataset:
+def dataset_of(block: Block, source_format: str, *, name: str | None, codec: str, incarnation: int = 1) -> Dataset:
     """Return the dataset of a block, as the first worker that meets it proposes it.
 
     Parameters

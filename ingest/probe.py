@@ -41,7 +41,7 @@ def probe(store: Store) -> None:
         _check_listing(store, folder, [once, swapped])
     finally:
         store.delete([once, swapped, f"{folder}/missing"])
-    if store.list(f"{folder}/"):
+    if store.entries(f"{folder}/"):
         raise UnsafeStore(f"{store.url}: a listing still shows objects after they were deleted; {_ADVICE}")
 
 
@@ -61,7 +61,9 @@ def _race_to_create(store: Store, key: str) -> None:
     bodies = [f"{number} {secrets.token_hex(8)}".encode() for number in range(_RACERS)]
     won = _winners([lambda body=body: store.create(key, body) for body in bodies])  # type: ignore[misc]
     if len(won) != 1 or bytes(store.get(key).data) != bodies[won[0]]:
-        raise UnsafeStore(f"{store.url}: {len(won)} of {_RACERS} writers put the same new object (If-None-Match); {_ADVICE}")
+        raise UnsafeStore(
+            f"{store.url}: {len(won)} of {_RACERS} writers put the same new object (If-None-Match); {_ADVICE}"
+        )
 
 
 def _race_to_swap(store: Store, key: str) -> None:
@@ -90,5 +92,5 @@ def _check_reads(store: Store, key: str) -> None:
 
 
 def _check_listing(store: Store, folder: str, keys: list[str]) -> None:
-    if [entry.key for entry in store.list(f"{folder}/")] != sorted(keys):
+    if [entry.key for entry in store.entries(f"{folder}/")] != sorted(keys):
         raise UnsafeStore(f"{store.url}: a listing does not show objects that were just put; {_ADVICE}")

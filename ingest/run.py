@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,12 +24,13 @@ from ingest.sources import scan
 from ingest.task import Refusal, Task, TaskResult, run_task
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from archive.index.rows import Row
     from archive.store import Store
 
 __all__ = ["IngestReport", "Progress", "ingest", "plan_ingest"]
 
-_COMMIT_SECONDS = 1.0
 _FOLD_SECONDS = 60.0
 _TASKS_AHEAD = 2  # tasks handed out for each worker
 
@@ -161,11 +161,11 @@ def ingest(
         ]
         committer = _Committer(store, datasets, ledger, report)
         with _executor(store, jobs, len(tasks), executor) as pool:
-            for result in _completed(pool, tasks, max(jobs, 1) * _TASKS_AHEAD, committer.flush_if_due):
+            for result in _completed(pool, tasks, max(jobs, 1) * _TASKS_AHEAD):
                 set_aside(store, result.refusals)
                 committer.add(result)
+                committer.flush()  # one commit a task: its granules record each other as one commit
                 progress.done(len(result.sources) + len(result.refusals))
-        committer.flush()
         if report.commits:
             committer.fold(1)
     report.seconds = time.monotonic() - started
@@ -200,7 +200,7 @@ class _Committer:
         self._store, self._datasets, self._ledger, self._report = store, datasets, ledger, report
         self._rows: list[Row] = []
         self._sources: list[Source] = []
-        self._committed = self._folded = time.monotonic()
+        self._folded = time.monotonic()
         self._since_fold = 0
 
     def add(self, result: TaskResult) -> None:
@@ -221,14 +221,8 @@ class _Committer:
         """Return whether the same content came in already in this run, under another name."""
         return all(self._ledger.held(source.sha256) is not None for source in row.sources)
 
-    def flush_if_due(self) -> None:
-        """Commit if the last commit is some time ago."""
-        if time.monotonic() - self._committed >= _COMMIT_SECONDS:
-            self.flush()
-
     def flush(self) -> None:
-        """Commit what has been done since the last commit, if anything."""
-        self._committed = time.monotonic()
+        """Commit what has been taken in, if anything, and fold if it is time."""
         if not self._rows and not self._sources:
             return
         used = {row.dataset for row in self._rows}
@@ -273,14 +267,11 @@ def _executor(store: Store, jobs: int, tasks: int, given: Executor | None) -> It
             yield pool
 
 
-def _completed(
-    pool: Executor | None, tasks: Sequence[Task], ahead: int, pause: Callable[[], None]
-) -> Iterator[TaskResult]:
+def _completed(pool: Executor | None, tasks: Sequence[Task], ahead: int) -> Iterator[TaskResult]:
     """Yield results as they come, with a bounded number of tasks handed out."""
     if pool is None:
         for task in tasks:
             yield run_task(task)
-            pause()
         return
     waiting: set[Future[TaskResult]] = set()
     rest = iter(tasks)
@@ -292,10 +283,9 @@ def _completed(
                     break
             if not waiting:
                 return
-            done, waiting = wait(waiting, timeout=_COMMIT_SECONDS, return_when=FIRST_COMPLETED)
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
                 yield future.result()
-            pause()
     finally:
         for future in waiting:
             future.cancel()

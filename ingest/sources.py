@@ -71,7 +71,7 @@ def scan(places: Sequence[str], options: Mapping[str, Any] | None = None) -> lis
 
 def _scan_one(place: str, options: Mapping[str, Any]) -> list[Found]:
     local = "://" not in place
-    files, path = _filesystem(str(Path(place).expanduser().absolute()) if local else place, options)
+    files, path = _filesystem(str(Path(place).expanduser().resolve()) if local else place, options)
     try:
         if any(sign in path for sign in "*?["):
             states = {name: state for name, state in files.glob(path, detail=True).items() if state["type"] == "file"}
@@ -94,7 +94,9 @@ def _scan_one(place: str, options: Mapping[str, Any]) -> list[Found]:
 
 
 def _found(files: Any, path: str, state: Mapping[str, Any], *, named: bool) -> Found:
-    return Found(url=files.unstrip_protocol(path), size=int(state["size"] or 0), stamp=_stamp(files, path, state), named=named)
+    return Found(
+        url=files.unstrip_protocol(path), size=int(state["size"] or 0), stamp=_stamp(files, path, state), named=named
+    )
 
 
 def _stamp(files: Any, path: str, state: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archive.coords import TimeAxis
-from archive.errors import FormatError
+from archive.errors import FormatError, SourceChanged
 from archive.index.commits import Source
+from archive.index.layout import new_granule_key
 from archive.index.rows import Row, SourceRange
 from archive.read import LazyValues
 from ingest.formats import format_named, open_format
@@ -21,6 +22,9 @@ from ingest.naming import fingerprint_of, time_of
 from ingest.sources import Found, OpenSource, open_source
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from types import TracebackType
+
     from numpy.typing import NDArray
 
     from archive.index.dataset import Dataset
@@ -44,12 +48,15 @@ class TaskSource:
         Name of the dataset of each of its blocks.
     copies
         Contents (SHA-256) of the same size that the archive holds already.
+    earlier
+        Content that came in under the same URL before, where there was one.
     """
 
     found: Found
     format: str
     datasets: tuple[str, ...]
     copies: frozenset[str] = frozenset()
+    earlier: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +108,10 @@ class _Held:
         return reader.read(self.opened.file, self.number, window)
 
 
+type _Part = tuple[_Held, int, int]
+"""Samples of a block, half-open."""
+
+
 def run_task(task: Task) -> TaskResult:
     """Put the granules of a task, and return the rows that a commit makes visible.
 
@@ -142,6 +153,11 @@ def _attempt(task: Task, sources: Iterable[TaskSource]) -> tuple[list[Row], list
             current[:] = [source]
             try:
                 entered = stack.enter_context(_guarded(open_source(source.found, task.options), source))
+                if source.earlier not in {None, entered.sha256}:
+                    raise SourceChanged(
+                        f"{source.found.url}: is not the file that was ingested under this name; the archive keeps "
+                        "the first one: ingest the new one under another name, or with another --dataset"
+                    )
                 if entered.sha256 in source.copies or entered.sha256 in opened:
                     copies.append((source, entered.sha256))
                     continue
@@ -186,7 +202,9 @@ class _guarded:  # noqa: N801 - a context manager, used like a function
     def __enter__(self) -> Any:
         return self._manager.__enter__()
 
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> Any:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Any:
         try:
             return self._manager.__exit__(kind, error, trace)
         except FormatError as failed:
@@ -196,12 +214,14 @@ class _guarded:  # noqa: N801 - a context manager, used like a function
 def _described(source: TaskSource, opened: OpenSource) -> Description:
     description = open_format(format_named(source.format)).describe(opened.file)
     if len(description.blocks) != len(source.datasets):
-        raise FormatError(f"{source.found.url}: holds {len(description.blocks)} blocks, not {len(source.datasets)} as before")
+        raise FormatError(
+            f"{source.found.url}: holds {len(description.blocks)} blocks, not {len(source.datasets)} as before"
+        )
     return description
 
 
 def _write(task: Task, held: list[_Held]) -> list[Row]:
-    rows: list[Row] = []
+    pieces: list[tuple[Dataset, list[_Part], TimeAxis]] = []
     by_dataset: dict[str, list[_Held]] = {}
     for item in held:
         by_dataset.setdefault(item.source.datasets[item.number], []).append(item)
@@ -212,9 +232,12 @@ def _write(task: Task, held: list[_Held]) -> list[Row]:
             for item in items:
                 _check_fits(item, dataset)
             for group in _contiguous(items, dataset):
-                for content in _contents(group, dataset):
-                    rows.append(write_granule(task.store, dataset, content, mapped))  # noqa: PERF401 - one at a time bounds memory
-    return rows
+                pieces.extend((dataset, parts, time) for parts, time in _pieces(group, dataset))
+        batch = [new_granule_key(dataset.name, time.first) for dataset, _, time in pieces]
+        return [
+            write_granule(task.store, dataset, _content(parts, time, dataset), key=key, batch=batch, mapped=mapped)
+            for key, (dataset, parts, time) in zip(batch, pieces, strict=True)
+        ]
 
 
 def _check_fits(item: _Held, dataset: Dataset) -> None:
@@ -240,24 +263,24 @@ def _contiguous(items: list[_Held], dataset: Dataset) -> list[list[_Held]]:
     return groups
 
 
-def _contents(group: list[_Held], dataset: Dataset) -> Iterable[GranuleContent]:
-    """Yield what goes into each granule of a group: one, or one for each window if the group is long."""
+def _pieces(group: list[_Held], dataset: Dataset) -> Iterator[tuple[list[_Part], TimeAxis]]:
+    """Yield which samples go into each granule of a group: one, or one for each window if the group is long."""
     time = TimeAxis.concatenate(item.time for item in group)
     starts = np.cumsum([0, *(item.time.size for item in group)])
     cuts = [0, time.size]
     if time.last - time.first > dataset.window * 3 // 2:
         lines = range(-(-time.first // dataset.window) * dataset.window, time.last, dataset.window)
         cuts = sorted({0, time.size, *(time.find(line) for line in lines)})
-    for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+    for start, stop in itertools.pairwise(cuts):
         parts = [
             (item, max(start - int(begin), 0), min(stop - int(begin), item.time.size))
             for item, begin in zip(group, starts, strict=False)
             if begin < stop and begin + item.time.size > start
         ]
-        yield _content(parts, time.cut(start, stop), dataset)
+        yield parts, time.cut(start, stop)
 
 
-def _content(parts: list[tuple[_Held, int, int]], time: TimeAxis, dataset: Dataset) -> GranuleContent:
+def _content(parts: list[_Part], time: TimeAxis, dataset: Dataset) -> GranuleContent:
     samples = np.empty((time.size, *dataset.widths), dtype=dataset.dtype)
     done = 0
     for item, start, stop in parts:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from archive.index import layout
 from archive.index.dataset import Dataset
 from archive.index.rows import Row
 from archive.index.sealed import seal, unseal
 from archive.index.snapshot import check_version
-
-from archive.index import layout
 
 if TYPE_CHECKING:
     from collections.abc import Buffer, Mapping

@@ -117,7 +117,11 @@ def encode_leaf(rows: Sequence[Row], dataset: Dataset) -> tuple[LeafEntry, bytes
         row_group_size=len(rows),
         compression="zstd",
         use_dictionary=["attrs", "extras", "codec", "num", "den", "incarnation", "chunk_frames"],
-        column_encoding={"first": "DELTA_BINARY_PACKED", "last": "DELTA_BINARY_PACKED", "origin": "DELTA_BINARY_PACKED"},
+        column_encoding={
+            "first": "DELTA_BINARY_PACKED",
+            "last": "DELTA_BINARY_PACKED",
+            "origin": "DELTA_BINARY_PACKED",
+        },
         write_page_checksum=True,
         write_statistics=["first", "last"],
         data_page_size=4 << 20,
@@ -154,7 +158,7 @@ def _narrow_offset(data: bytes) -> int:
         for column in columns
         if column.path_in_schema.split(".")[0] not in {"lengths", "sources"}
     ]
-    return min(offsets)
+    return int(min(offsets))
 
 
 def _record(row: Row) -> dict[str, Any]:
@@ -162,9 +166,7 @@ def _record(row: Row) -> dict[str, Any]:
     origin, num, den, phase, size = (int(column[0]) for column in row.time.columns())
     return {
         "lengths": list(row.data.lengths),
-        "sources": [
-            {**source._asdict(), "sha256": bytes.fromhex(source.sha256)} for source in row.sources
-        ],
+        "sources": [{**source._asdict(), "sha256": bytes.fromhex(source.sha256)} for source in row.sources],
         "origin": origin,
         "num": num,
         "den": den,
@@ -276,8 +278,10 @@ class LeafTable:
             lengths=record["lengths"],
         )
         if not data.is_whole():
-            raise DamagedData(f"{self.entry.key}: the row of {record['key']} has {len(data.lengths)} chunk lengths, not "
-                              f"those of a grid of {grid_shape(data.shape, chunks)}; run lightkeep repair")
+            raise DamagedData(
+                f"{self.entry.key}: the row of {record['key']} has {len(data.lengths)} chunk lengths, not "
+                f"those of a grid of {grid_shape(data.shape, chunks)}; run lightkeep repair"
+            )
         extras = json.loads(record["extras"]) if record["extras"] else {}
         return Row(
             id=record["id"].hex(),

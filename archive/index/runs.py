@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -156,7 +157,7 @@ def runs_of(spans: Spans, step: Fraction) -> list[Run]:
     borders = [0, *(np.flatnonzero(gaps) + 1).tolist(), len(order)]
     return [
         Run(rows=order[a:b], start=start[a:b], stop=stop[a:b], first=int(first[a]), last=int(last[b - 1]))
-        for a, b in zip(borders[:-1], borders[1:], strict=True)
+        for a, b in itertools.pairwise(borders)
     ]
 
 

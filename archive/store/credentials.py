@@ -78,8 +78,10 @@ def place_of(url: str, options: Mapping[str, Any]) -> tuple[Place, dict[str, Any
     if not rest.strip("/"):
         raise InvalidInput(f"{url}: the URL names no bucket or host")
     parts = urlsplit(url)
-    if parts.password or "@" in parts.netloc and scheme in {"s3", "http", "https"}:
-        raise InvalidInput(f"{scheme}://...: credentials do not belong in a URL; use the environment or storage_options")
+    if parts.password or ("@" in parts.netloc and scheme in {"s3", "http", "https"}):
+        raise InvalidInput(
+            f"{scheme}://...: credentials do not belong in a URL; use the environment or storage_options"
+        )
     plain = f"{scheme}://{rest.split('?')[0].rstrip('/')}"
     if scheme == "memory":
         return Place(url=plain, options=_tuning_of(options), credentials="none", home=os.getpid()), {}
@@ -89,7 +91,9 @@ def place_of(url: str, options: Mapping[str, Any]) -> tuple[Place, dict[str, Any
     if scheme.startswith("s3"):
         unknown = [name for name in named if name not in (*_SECRETS, *_OPEN, *TUNING)]
         if unknown:
-            raise InvalidInput(f"storage_options: unknown {', '.join(unknown)}; known: {', '.join((*_OPEN, *_SECRETS, *TUNING))}")
+            raise InvalidInput(
+                f"storage_options: unknown {', '.join(unknown)}; known: {', '.join((*_OPEN, *_SECRETS, *TUNING))}"
+            )
     secrets = {name: named.pop(name) for name in list(named) if name not in (*_OPEN, *TUNING)}
     return Place(url=plain, options=named, credentials=_source_name(named, secrets)), secrets
 
@@ -134,10 +138,12 @@ def backend_of(place: Place, secrets: Mapping[str, Any]) -> Backend:
     if scheme in {"s3", "s3a"}:
         return _s3(place, secrets, stall)
     if scheme in _OBJECT_SCHEMES:
-        import obstore.store as stores
+        from obstore import store as stores
+
+        from_url: Any = stores.from_url
 
         clients = [
-            stores.from_url(place.url, client_options=_client(place.url, wait), retry_config=_no_retries(), **secrets)
+            from_url(place.url, client_options=_client(place.url, wait), retry_config=_no_retries(), **secrets)
             for wait in (stall, None)
         ]
         return ObjectBackend(*clients, name=place.url, stall=stall)
@@ -160,7 +166,9 @@ def _s3(place: Place, secrets: Mapping[str, Any], stall: float) -> Backend:
 
     bucket, _, prefix = place.url.partition("://")[2].partition("/")
     found = dict(secrets) or _from_profile(place)
-    endpoint = place.options.get("endpoint_url") or found.pop("endpoint_url", None) or os.environ.get("AWS_ENDPOINT_URL")
+    endpoint = (
+        place.options.get("endpoint_url") or found.pop("endpoint_url", None) or os.environ.get("AWS_ENDPOINT_URL")
+    )
     region = place.options.get("region") or found.pop("region", None)
     region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     if place.credentials == "given" and not secrets and "AWS_ACCESS_KEY_ID" not in os.environ:
@@ -202,12 +210,14 @@ def _from_profile(place: Place) -> dict[str, Any]:
         if parser.has_section(section):
             held.update(parser.items(section))
     if "aws_access_key_id" not in held:
-        raise AccessDenied(f"{place.url}: the AWS profile {name!r} holds no access key; run aws configure --profile {name}")
+        raise AccessDenied(
+            f"{place.url}: the AWS profile {name!r} holds no access key; run aws configure --profile {name}"
+        )
     wanted = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "region", "endpoint_url")
     return {_ALIASES.get(key, key): held[key] for key in wanted if key in held}
 
 
-def _client(endpoint: str, read_timeout: float | None) -> dict[str, Any]:
+def _client(endpoint: str, read_timeout: float | None) -> Any:
     options: dict[str, Any] = {"timeout": dt.timedelta(days=1), "connect_timeout": dt.timedelta(seconds=5)}
     if read_timeout is not None:
         options["read_timeout"] = dt.timedelta(seconds=read_timeout)
@@ -216,6 +226,6 @@ def _client(endpoint: str, read_timeout: float | None) -> dict[str, Any]:
     return options
 
 
-def _no_retries() -> dict[str, Any]:
+def _no_retries() -> Any:
     """Return the setting that leaves retries to us, so that each is counted and bounded once."""
     return {"max_retries": 0, "retry_timeout": dt.timedelta(seconds=60)}

@@ -43,7 +43,7 @@ class FolderBackend:
         """Write a file if the condition holds, and return its tag."""
         return await asyncio.to_thread(self._put, key, data, etag)
 
-    async def list(self, request: List) -> Sequence[Entry]:
+    async def entries(self, request: List) -> Sequence[Entry]:
         """Return the files under a prefix, sorted by key."""
         return await asyncio.to_thread(self._list, request)
 
@@ -111,7 +111,7 @@ class FolderBackend:
             draft.replace(path)
 
     def _list(self, request: List) -> list[Entry]:
-        folder, _, name = request.prefix.rpartition("/")
+        folder, _, _name = request.prefix.rpartition("/")
         found: list[Entry] = []
         for place, folders, files in os.walk(self._root / folder):
             folders[:] = sorted(entry for entry in folders if not entry.startswith("."))

@@ -25,11 +25,15 @@ class ForeignBackend:
         try:
             from fsspec.core import url_to_fs
         except ImportError as error:
-            raise MissingExtra(f"{url} is read through fsspec; install it with: pip install 'lightkeep[ingest]'") from error
+            raise MissingExtra(
+                f"{url} is read through fsspec; install it with: pip install 'lightkeep[ingest]'"
+            ) from error
         try:
             self._files, self._root = url_to_fs(url, **options)
         except (ValueError, ImportError) as error:
-            raise InvalidInput(f"{url.split('://')[0]}://: no such kind of store is known ({error})") from error
+            raise InvalidInput(
+                f"{url.split('://', maxsplit=1)[0]}://: no such kind of store is known ({error})"
+            ) from error
 
     async def get(self, request: Get) -> Object | None:
         """Return an object; there are no tags."""
@@ -48,7 +52,7 @@ class ForeignBackend:
             raise NotFound(f"{key}: no such object in {self._root}") from None
         return self._entry(key, found)
 
-    async def list(self, request: List) -> Sequence[Entry]:
+    async def entries(self, request: List) -> Sequence[Entry]:
         """Return the objects under a prefix, sorted by key."""
         folder = request.prefix.rpartition("/")[0]
         found = await asyncio.to_thread(self._files.find, f"{self._root}/{folder}", detail=True)

@@ -20,9 +20,9 @@ __all__ = ["ObjectBackend"]
 
 _SLOWEST = 128 * 1024  # bytes a second, below which an upload counts as stalled
 _PAGE = 1000
+_METADATA_SERVICE = "169.254.169.254"  # asked for credentials when there are none
 _CODE = re.compile(r"<Code>([^<]{1,80})</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]{1,200})</Message>")
-_STATUS = re.compile(r"status code:? (\d{3})|HTTP status[^(]*\((\d{3})|status: (\d{3})|\b(4\d\d|5\d\d) [A-Z][a-z]+")
 _DENIED = frozenset(
     {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "Forbidden"}
 )
@@ -48,7 +48,7 @@ class ObjectBackend:
 
     async def get(self, request: Get) -> Object | None:
         """Return an object or a part of it."""
-        options: dict[str, Any] = {}
+        options: Any = {}
         if request.start is not None and request.stop is not None:
             options["range"] = (request.start, request.stop)
         if request.etag is not None:
@@ -64,7 +64,9 @@ class ObjectBackend:
         meta = reply.meta
         body = memoryview(data)
         if request.stop is not None and len(body) != request.stop - (request.start or 0):
-            raise DamagedData(f"{request.key}: {meta['size']} bytes, too few for bytes {request.start} to {request.stop}")
+            raise DamagedData(
+                f"{request.key}: {meta['size']} bytes, too few for bytes {request.start} to {request.stop}"
+            )
         return Object(request.key, body, meta["size"], meta["e_tag"], meta["last_modified"])
 
     async def head(self, key: str) -> Entry:
@@ -85,12 +87,12 @@ class ObjectBackend:
                 raise StoreTrouble(f"{key}: the upload of {size} bytes to {self._name} makes no progress") from error
         return str(result["e_tag"])
 
-    async def list(self, request: List) -> Sequence[Entry]:
+    async def entries(self, request: List) -> Sequence[Entry]:
         """Return the objects under a prefix, sorted by key, a thousand a request."""
         if not self.can_list:
             raise ReadOnlyStore(f"{self._name}: this kind of store cannot list")
         found: list[Entry] = []
-        folder, _, name = request.prefix.rpartition("/")
+        folder, _, _name = request.prefix.rpartition("/")
         with self._errors(request.prefix):
             stream = obstore.list(self._reader, folder or None, chunk_size=_PAGE)
             while page := await anext(stream, None):
@@ -127,6 +129,11 @@ class ObjectBackend:
             raise ReadOnlyStore(f"{self._name}: {key} cannot be written conditionally in this kind of store") from error
         except (exceptions.BaseError, OSError) as error:
             code = _CODE.search(str(error))
+            if _METADATA_SERVICE in str(error):
+                raise AccessDenied(
+                    f"{self._name}: no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or "
+                    "AWS_PROFILE, or read a public bucket with anonymous=True"
+                ) from error
             if code and code[1] == "NoSuchBucket":
                 raise NotFound(f"{self._name}: no such bucket; check the URL, or make the bucket first") from error
             if (code and code[1] in _DENIED) or "credential" in str(error).lower():
@@ -146,5 +153,5 @@ def _short(error: Exception) -> str:
     code, message = _CODE.search(text), _MESSAGE.search(text)
     if code:
         return f"{code[1]}: {message[1]}" if message else code[1]
-    line = re.sub(r"\?[^\s)\"]+", "", text.split("\n\n")[0].replace("\n", " "))
+    line = re.sub(r"\?[^\s)\"]+", "", text.split("\n\n", maxsplit=1)[0].replace("\n", " "))
     return line if len(line) <= 300 else f"{line[:140]} ... {line[-140:]}"  # noqa: PLR2004 - one line or two

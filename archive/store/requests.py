@@ -112,7 +112,7 @@ class Backend(Protocol):
         """Write an object if the condition holds, and return its new tag."""
         ...
 
-    async def list(self, request: List) -> Sequence[Entry]:
+    async def entries(self, request: List) -> Sequence[Entry]:
         """Return the objects under a prefix, sorted by key."""
         ...
 

@@ -105,7 +105,7 @@ class Store:
         """Return what a listing would say of an object."""
         return run(self._try("heads", lambda: self._backend.head(_checked(key))))
 
-    def list(self, prefix: str, limit: int | None = None) -> Sequence[Entry]:
+    def entries(self, prefix: str, limit: int | None = None) -> Sequence[Entry]:
         """Return the objects under a prefix, sorted by key; with `limit`, no more than one page."""
         return cast("Sequence[Entry]", self.wave([List(prefix, limit)])[0])
 
@@ -126,9 +126,7 @@ class Store:
                     raise reply
         return replies
 
-    def stream(
-        self, requests: Iterable[Get], *, return_errors: bool = False
-    ) -> Generator[tuple[int, Any], None, None]:
+    def stream(self, requests: Iterable[Get], *, return_errors: bool = False) -> Generator[tuple[int, Any], None, None]:
         """Yield the number of each request and its answer as they come; closing it cancels the rest."""
         replies: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
 
@@ -154,7 +152,7 @@ class Store:
 
     async def _answer(self, request: Get | List) -> Any:
         if isinstance(request, List):
-            found = await self._try("lists", lambda: self._backend.list(request))
+            found = await self._try("lists", lambda: self._backend.entries(request))
             self.counts.lists += max(len(found) - 1, 0) // 1000  # further pages
             return found
         _checked(request.key)
@@ -250,7 +248,9 @@ class Store:
                 pause = min(0.1 * 2**tries, 5.0) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
                 spent = time.monotonic() - started
                 if tries > self._retries or spent + pause > self._seconds:
-                    raise StoreTrouble(f"{error}; gave up after {tries} tries in {spent:.0f} s, try again later") from error
+                    raise StoreTrouble(
+                        f"{error}; gave up after {tries} tries in {spent:.0f} s, try again later"
+                    ) from error
                 self.counts.retries += 1
                 await asyncio.sleep(pause)
 

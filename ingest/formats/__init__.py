@@ -105,9 +105,7 @@ def open_format(fmt: Format) -> Reader:
     """
     try:
         return cast("Reader", import_module(fmt.module))
-    except ImportError as error:
-        if isinstance(error, MissingExtra):
-            raise
+    except ModuleNotFoundError as error:
         command = f"pip install 'lightkeep[{fmt.extra}]'"
         raise MissingExtra(f"{fmt.title} needs {error.name}, which is not installed; {command}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from archive.coords import Coord, Linear, TimeAxis
 from archive.errors import FormatError, InvalidInput
+from archive.times import time_to_ns
 from archive.units import convert_factor
 
 if TYPE_CHECKING:
@@ -27,16 +29,18 @@ __all__ = [
     "number",
     "plain",
     "ranges_of",
-    "rate_axis",
     "recorded_times",
+    "steady_time",
     "term",
     "text",
-    "time_coord",
+    "time_of",
 ]
 
 _MICROSECOND = 1000  # ns
 _LAST_STAMP = 1 << 62  # ns, in the year 2116
 _NANO = 10**9
+_NO_SAMPLES = "the file holds no samples; set it aside"
+_ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?")
 
 
 def plain(value: Any) -> Any:
@@ -78,9 +82,7 @@ def number(header: Mapping[str, Any], name: str, *, positive: bool = False) -> f
         except ValueError:
             value = None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise FormatError(
-            f"{name}: {header.get(name)!r} in the header is no finite number; set the file aside"
-        )
+        raise FormatError(f"{name}: {header.get(name)!r} in the header is no finite number; set the file aside")
     if positive and not value > 0:
         raise FormatError(f"{name}: {value} in the header is not positive; set the file aside")
     return value
@@ -121,6 +123,17 @@ def in_units(value: Any, have: Any, want: str) -> float | None:
     return found if math.isfinite(found) else None
 
 
+def time_of(value: Any) -> int | None:
+    """Return a header's ISO 8601 date and time in ns since 1970 UTC, `None` where it is none."""
+    found = text(value) or ""
+    if not _ISO_TIME.fullmatch(found):
+        return None
+    try:
+        return time_to_ns(found)
+    except (InvalidInput, OverflowError):  # NumPy's, for years that nanoseconds cannot tell
+        return None
+
+
 def attrs_from(values: Mapping[str, Any]) -> dict[str, Scalar]:
     """Return those attributes that the header says something of."""
     kept: dict[str, Scalar] = {}
@@ -147,35 +160,33 @@ def nanoseconds(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
     return whole.astype(np.int64) * _NANO + np.rint((seconds - whole) * _NANO).astype(np.int64)
 
 
-def time_coord(axis: TimeAxis) -> Coord:
-    """Return the time coordinate of an axis.
+def steady_time(start: int, hertz: float, size: int) -> Coord:
+    """Return the time coordinate of a constant rate that a header names.
+
+    Parameters
+    ----------
+    start
+        Time of the first sample, ns since 1970.
+    hertz
+        Samples a second, positive.
+    size
+        Number of samples.
 
     Raises
     ------
     FormatError
-        The times lie before 1970 or after 2116, or do not rise.
+        There are no samples, or the rate or the times are out of any range.
     """
-    if axis.size and not 0 <= axis.first <= axis.last < _LAST_STAMP:
-        raise FormatError("the file's times are not within 1970 to 2116; it is damaged, set it aside")
-    return Coord(dims=("time",), values=axis, units="s")
-
-
-def rate_axis(start: int, hertz: float, size: int) -> TimeAxis:
-    """Return the axis of a constant rate that a header names.
-
-    Raises
-    ------
-    FormatError
-        The rate or the times are out of any range.
-    """
-    step = 1 / Fraction(hertz)
-    if not 0 <= start < _LAST_STAMP or start + size * step * _NANO >= _LAST_STAMP:
+    if not size:
+        raise FormatError(_NO_SAMPLES)
+    if hertz > _NANO or not 0 <= start < start + size / Fraction(hertz) * _NANO < _LAST_STAMP:
         found = f"{size} samples at {hertz} Hz from {start} ns"
         raise FormatError(f"{found}: no times of a recording; set the file aside")
-    try:
-        return TimeAxis.from_rate(start, hertz, size)
-    except InvalidInput as error:
-        raise FormatError(f"a rate of {hertz} Hz: {error}; set the file aside") from error
+    return _time(TimeAxis.from_rate(start, hertz, size))
+
+
+def _time(axis: TimeAxis) -> Coord:
+    return Coord(dims=("time",), values=axis, units="s")
 
 
 def recorded_times(stamps: NDArray[np.int64], hertz: float | None = None) -> dict[str, Coord]:
@@ -195,40 +206,35 @@ def recorded_times(stamps: NDArray[np.int64], hertz: float | None = None) -> dic
         There are no stamps, they do not rise, or are no times since 1970.
     """
     if not len(stamps):
-        raise FormatError("the file holds no samples; set it aside")
+        raise FormatError(_NO_SAMPLES)
     if stamps.min() < 0 or stamps.max() >= _LAST_STAMP:
         raise FormatError("the file's stamps are not within 1970 to 2116; it is damaged, set it aside")
-    if hertz is not None and math.isfinite(hertz) and hertz > 0 and len(stamps) * _NANO / hertz < _LAST_STAMP:
+    if hertz is not None and 0 < hertz <= _NANO and len(stamps) * _NANO / hertz < _LAST_STAMP:
         axis = TimeAxis.from_rate(int(stamps[0]), hertz, len(stamps))
         if np.abs(axis.to_ns() - stamps).max() <= _MICROSECOND:
-            return {"time": time_coord(axis)}
+            return {"time": _time(axis)}
     axis = TimeAxis.from_stamps(stamps)
     if axis.pieces > 1 and (np.diff(stamps) <= 0).any():
         raise FormatError("the file's stamps lie on no line and do not rise; set the file aside")
-    coords = {"time": time_coord(axis)}
+    coords = {"time": _time(axis)}
     if np.abs(axis.to_ns() - stamps).max() > _MICROSECOND:
-        coords["time_recorded"] = Coord(dims=("time",), values=TimeAxis.exact(stamps), units="s")
+        coords["time_recorded"] = _time(TimeAxis.exact(stamps))
     return coords
 
 
-def distance_coord(
-    *, start: float, step: float, size: int, units: str | None = "m", offset: int = 0
-) -> Coord:
+def distance_coord(*, start: float, step: float, size: int, units: str | None = "m", offset: int = 0) -> Coord:
     """Return the distance coordinate of evenly spaced channels.
 
     Raises
     ------
     FormatError
-        A number is not finite, or the spacing is zero.
+        A number is not finite, the spacing is zero, or there are no channels.
     """
-    if (
-        not (math.isfinite(start) and math.isfinite(step) and math.isfinite(step * (abs(offset) + size)))
-        or not step
-    ):
+    if not size:
+        raise FormatError(_NO_SAMPLES)
+    if not (math.isfinite(start) and math.isfinite(step) and math.isfinite(step * (abs(offset) + size))) or not step:
         raise FormatError(f"channels from {start} every {step} {units}: no distances; set the file aside")
-    return Coord(
-        dims=("distance",), values=Linear(start=start, step=step, size=size, offset=offset), units=units
-    )
+    return Coord(dims=("distance",), values=Linear(start=start, step=step, size=size, offset=offset), units=units)
 
 
 def ranges_of(window: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:

@@ -11,7 +11,6 @@ import numpy as np
 
 from archive.errors import FormatError, MissingExtra
 from ingest.formats.edge import name_of, size_of
-from ingest.formats.fields import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,10 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "array_in",
-    "attributes_of",
     "child",
     "first_value",
-    "header_of",
     "is_signed",
     "native",
     "opened",
@@ -32,7 +29,6 @@ __all__ = [
 ]
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_MOST_OBJECTS = 100_000
 _MOST_SHRINKAGE = 1100  # deflate makes 1032 bytes of one at best
 _shared: ContextVar[tuple[BinaryIO, list[Any]] | None] = ContextVar("_shared", default=None)
 
@@ -138,46 +134,6 @@ def read_window(array: Any, window: tuple[slice, ...]) -> NDArray[Any]:
     """Return a window of a dataset in native byte order, axes as in the file."""
     samples: NDArray[Any] = array[window]
     return samples.astype(samples.dtype.newbyteorder("="), copy=False)
-
-
-def attributes_of(thing: Any) -> dict[str, Any]:
-    """Return every attribute of a group or dataset, as JSON-like values.
-
-    Raises
-    ------
-    FormatError
-        An attribute claims a size that HDF5 does not allow.
-    """
-    values = {}
-    for name in thing.attrs:
-        identifier = thing.attrs.get_id(name)
-        if prod(identifier.shape or ()) * identifier.dtype.itemsize > max(identifier.get_storage_size(), 1):
-            raise FormatError(f"{thing.name}: the attribute {name!r} is larger than what is stored of it")
-        values[str(name)] = plain(thing.attrs[name])
-    return values
-
-
-def header_of(root: Any) -> dict[str, dict[str, Any]]:
-    """Return the attributes of every group and dataset that has some, by its path.
-
-    Raises
-    ------
-    FormatError
-        There are too many objects for a header.
-    """
-    header = {"/": attributes_of(root)}
-    seen = 0
-
-    def visit(path: str, thing: Any) -> None:
-        nonlocal seen
-        seen += 1
-        if seen > _MOST_OBJECTS:
-            raise FormatError(f"more than {_MOST_OBJECTS} objects in one file; set it aside")
-        if attributes := attributes_of(thing):
-            header[f"/{path}"] = attributes
-
-    root.visititems(visit)  # follows hard links only
-    return header if header["/"] else {path: values for path, values in header.items() if path != "/"}
 
 
 def first_value(attributes: dict[str, Any], *names: str) -> Any:

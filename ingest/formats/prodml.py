@@ -17,7 +17,6 @@ import numpy as np
 
 from archive.errors import FormatError, InvalidInput
 from archive.model import Block, Description
-from archive.times import time_to_ns
 from ingest.formats import hdf5
 from ingest.formats.edge import at_edge
 from ingest.formats.fields import (
@@ -29,7 +28,9 @@ from ingest.formats.fields import (
     recorded_times,
     term,
     text,
+    time_of,
 )
+from ingest.formats.hdf5_attributes import attributes_of, header_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,7 +70,7 @@ def sniff(file: BinaryIO) -> str | None:
         acquisition = hdf5.child(root, "Acquisition")
         if acquisition is None or not _MARKS.issubset(acquisition.attrs):
             return None
-        return text(hdf5.attributes_of(acquisition).get("schemaVersion"))
+        return text(attributes_of(acquisition, file).get("schemaVersion"))
 
 
 @at_edge
@@ -77,12 +78,12 @@ def describe(file: BinaryIO) -> Description:
     """Return one block for each array `Raw[n]`."""
     with hdf5.opened(file) as root:
         acquisition = _acquisition_of(root)
-        attributes = hdf5.attributes_of(acquisition)
+        attributes = attributes_of(acquisition, file)
         return Description(
             format="prodml",
             version=text(attributes.get("schemaVersion")) or "",
-            blocks=tuple(_block(raw, attributes) for raw in _raws(acquisition, file)),
-            header=hdf5.header_of(root),
+            blocks=tuple(_block(raw, attributes, file) for raw in _raws(acquisition, file)),
+            header=header_of(root, file),
         )
 
 
@@ -115,7 +116,7 @@ def _raws(acquisition: Any, file: BinaryIO) -> tuple[_Raw, ...]:
         if group is None or "RawData" not in group:
             continue
         data, times = (hdf5.array_in(group, array, file) for array in ("RawData", "RawDataTime"))
-        raw = _Raw(attributes=hdf5.attributes_of(group), data=data, times=times, dims=_dims_of(data))
+        raw = _Raw(attributes=attributes_of(group, file), data=data, times=times, dims=_dims_of(data, file))
         if times.shape != raw.shape[:1] or times.dtype.kind not in "iu":
             found = f"{times.shape} stamps of {times.dtype} for {raw.shape[0]} samples"
             raise FormatError(f"{group.name}: {found}; the file is damaged, set it aside")
@@ -125,9 +126,9 @@ def _raws(acquisition: Any, file: BinaryIO) -> tuple[_Raw, ...]:
     return tuple(sorted(raws, key=lambda raw: int(raw.times[0]) if raw.shape[0] else 0))
 
 
-def _dims_of(data: Any) -> tuple[str, ...]:
+def _dims_of(data: Any, file: BinaryIO) -> tuple[str, ...]:
     """Return the dims in the file's order; time comes first where the file is silent."""
-    named = hdf5.attributes_of(data).get("Dimensions") or ["time", "locus"]
+    named = attributes_of(data, file).get("Dimensions") or ["time", "locus"]
     words = named.replace(",", " ").split() if isinstance(named, str) else named
     dims = tuple(_DIMS.get(str(word).strip().lower(), str(word)) for word in words)
     if sorted(dims) != ["distance", "time"] or len(data.shape) != len(dims):
@@ -135,11 +136,11 @@ def _dims_of(data: Any) -> tuple[str, ...]:
     return dims
 
 
-def _block(raw: _Raw, acquisition: dict[str, Any]) -> Block:
+def _block(raw: _Raw, acquisition: dict[str, Any], file: BinaryIO) -> Block:
     said = acquisition | raw.attributes
     return Block(
         dims=("time", "distance"),
-        coords=_times_of(raw) | {"distance": _distance_of(said, raw.shape[1])},
+        coords=_times_of(raw, file) | {"distance": _distance_of(said, raw.shape[1])},
         dtype=hdf5.native(raw.data.dtype),
         attrs=attrs_from(
             {
@@ -161,10 +162,10 @@ def _quantity(said: dict[str, Any], name: str, units: str) -> float | None:
     return in_units(said.get(name), have, units)
 
 
-def _times_of(raw: _Raw) -> dict[str, Coord]:
+def _times_of(raw: _Raw, file: BinaryIO) -> dict[str, Coord]:
     """Return the time as `RawDataTime` has it; the header's rate only makes it finer."""
     stamps = raw.times[:].astype(np.int64)
-    said = hdf5.attributes_of(raw.times)
+    said = attributes_of(raw.times, file)
     unit = _unit_of_stamps(said, int(stamps[0]) if len(stamps) else 0)
     if len(stamps) and int(np.abs(stamps).max()) >= (1 << 63) // unit:
         raise FormatError(f"{raw.times.name}: the stamps are no times since 1970; set the file aside")
@@ -178,9 +179,8 @@ def _unit_of_stamps(said: dict[str, Any], first: int) -> int:
     """
     named = (text(hdf5.first_value(said, "Uom", "uom")) or "us").replace("µ", "u").replace("μ", "u")
     likely = _UNITS_OF_STAMPS.get(named, 1000)
-    try:
-        start = time_to_ns(text(hdf5.first_value(said, "PartStartTime", "StartTime")) or "")
-    except InvalidInput:
+    start = time_of(hdf5.first_value(said, "PartStartTime", "StartTime"))
+    if start is None:
         return likely
     units = (likely, *_UNITS_OF_STAMPS.values())
     return next((unit for unit in units if abs(first * unit - start) < _DAY), likely)

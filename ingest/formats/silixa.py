@@ -14,10 +14,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from archive.errors import FormatError, InvalidInput
+from archive.errors import FormatError
 from archive.model import Block
-from archive.times import time_to_ns
-from ingest.formats.fields import attrs_from, distance_coord, in_units, number, rate_axis, text, time_coord
+from ingest.formats.fields import (
+    attrs_from,
+    distance_coord,
+    in_units,
+    number,
+    steady_time,
+    text,
+    time_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,12 +48,12 @@ def block_of(header: Mapping[str, Any], shape: tuple[int, int], dtype: np.dtype[
         A number that times or distances need is missing, or makes no sense.
     """
     rate = number(header, "SamplingFrequency[Hz]", positive=True)
-    axis = rate_axis(_start_of(header), rate, shape[0])
+    time = steady_time(_start_of(header), rate, shape[0])
     # iDAS puts out the strain rate, scaled, unless told otherwise: its PRODML twin says so in words.
     differential = text(header.get("Acoustic Output")) == "Differential"
     return Block(
         dims=("time", "distance"),
-        coords={"time": time_coord(axis)} | _distances_of(header, shape[1]),
+        coords={"time": time} | _distances_of(header, shape[1]),
         dtype=dtype,
         attrs=attrs_from(
             {
@@ -68,11 +75,8 @@ def _start_of(header: Mapping[str, Any]) -> int:
         if match := _DAY_FIRST.fullmatch(stamp):
             day, month, year, clock = match.groups()
             stamp = f"{year}-{month}-{day}T{clock}"
-        try:
-            start = time_to_ns(stamp)
-        except InvalidInput:
-            continue
-        if start > 0:
+        start = time_of(stamp)
+        if start is not None and start > 0:
             return start
     raise FormatError("no time in GPSTimeStamp or CPUTimeStamp; set the file aside")
 

@@ -9,6 +9,7 @@ from archive.model import Description
 from ingest.formats import hdf5
 from ingest.formats.edge import at_edge
 from ingest.formats.fields import ranges_of
+from ingest.formats.hdf5_attributes import attributes_of, header_of
 from ingest.formats.silixa import MARKS, block_of
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ def describe(file: BinaryIO) -> Description:
     """Return the one block of the file."""
     with hdf5.opened(file) as root:
         array = _array_of(root, file)
-        block = block_of(hdf5.attributes_of(array), array.shape, hdf5.native(array.dtype))
-        header = hdf5.header_of(root)
+        block = block_of(attributes_of(array, file), array.shape, hdf5.native(array.dtype))
+        header = header_of(root, file)
         return Description(format="silixa_hdf5", version=_VERSION, blocks=(block,), header=header)
 
 
@@ -52,7 +53,5 @@ def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
 def _array_of(root: Any, file: BinaryIO) -> Any:
     array = hdf5.array_in(root, "Acoustic", file)
     if len(array.shape) != 2:  # noqa: PLR2004 - time and distance
-        raise FormatError(
-            f"/Acoustic: shape {array.shape} is not that of time and channel; set the file aside"
-        )
+        raise FormatError(f"/Acoustic: shape {array.shape} is not that of time and channel; set the file aside")
     return array

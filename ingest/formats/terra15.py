@@ -27,6 +27,7 @@ from ingest.formats.fields import (
     term,
     text,
 )
+from ingest.formats.hdf5_attributes import attributes_of, header_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,7 +61,7 @@ def sniff(file: BinaryIO) -> str | None:
     with hdf5.opened(file) as root:
         if not _MARKS.issubset(root.attrs):
             return None
-        return text(hdf5.attributes_of(root)["file_version"])
+        return text(attributes_of(root, file)["file_version"])
 
 
 @at_edge
@@ -69,7 +70,7 @@ def describe(file: BinaryIO) -> Description:
     with hdf5.opened(file) as root:
         layout = _layout_of(root, file)
         return Description(
-            format="terra15", version=layout.version, blocks=(_block(layout),), header=hdf5.header_of(root)
+            format="terra15", version=layout.version, blocks=(_block(layout),), header=header_of(root, file)
         )
 
 
@@ -84,7 +85,7 @@ def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
 
 
 def _layout_of(root: Any, file: BinaryIO) -> _Layout:
-    attributes = hdf5.attributes_of(root)
+    attributes = attributes_of(root, file)
     version = text(attributes.get("file_version")) or ""
     name = str(attributes.get("data_product")) if version == _GROUP_NAMED_BY_PRODUCT else "data_product"
     group = hdf5.child(root, name)

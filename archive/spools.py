@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -232,7 +233,7 @@ class Spool:
             yield from (self[start : start + size] for start in range(0, len(self), size))
             return
         borders = np.linspace(0, len(self), (count or 1) + 1).round().astype(int)
-        yield from (self[int(a) : int(b)] for a, b in zip(borders[:-1], borders[1:], strict=True) if b > a)
+        yield from (self[int(a) : int(b)] for a, b in itertools.pairwise(borders) if b > a)
 
     def concatenate(self, *, conflict: Conflict = "drop", **dims: Any) -> Spool:
         """Return the Patches put one after the other in time, whatever lies between them."""
@@ -287,9 +288,8 @@ class Spool:
                 known.update((*dataset.coords, *dataset.attrs, "time", "time_recorded", "dataset"))
         unknown = [name for name in step.selectors if name not in known]
         if unknown and (patches or isinstance(self._root, ArchiveRoot)):
-            raise InvalidInput(
-                f"{', '.join(unknown)}: no such coordinate or attribute; known: {', '.join(sorted(known)) or 'none yet'}"
-            )
+            there = ", ".join(sorted(known)) or "none yet"
+            raise InvalidInput(f"{', '.join(unknown)}: no such coordinate or attribute; known: {there}")
 
     def __len__(self) -> int:
         if not self._steps and isinstance(self._root, ArchiveRoot) and "_patches" not in self.__dict__:
@@ -305,32 +305,36 @@ class Spool:
             count = len(self._patches)
             if not -count <= index < count:
                 raise IndexError(f"Patch {index} of a Spool of {count}")
-            return self._patches[int(index) % count]
+            return self._at(int(index) % count)
         if isinstance(index, slice):
             return self._with(Pick(index))
         array = np.asarray(index)
         numbers = np.flatnonzero(array) if array.dtype == np.bool_ else array
         return self._with(Pick(tuple(int(number) for number in numbers)))
 
+    def _at(self, number: int) -> Patch:
+        """Return one Patch; its samples, once read, belong to the caller and not to the Spool."""
+        patch = self._patches[number]
+        return patch if patch.loaded else patch.new()
+
     def __iter__(self) -> Iterator[Patch]:
-        patches = self._patches
+        count = len(self._patches)
         ahead: Future[None] | None = None
+        following: Patch | None = None
         with ThreadPoolExecutor(1, thread_name_prefix="lightkeep-ahead") as pool:
-            for number in range(len(patches)):
-                patch = patches[number] if ahead is None else following
+            for number in range(count):
+                patch = self._at(number) if following is None else following
                 if ahead is not None:
                     ahead.result()
-                ahead = None
+                ahead = following = None
                 yield patch
                 # Who has read this Patch will read the next: fetch it while they work.
-                if patch.loaded and number + 1 < len(patches):
-                    following = patches[number + 1]
+                if patch.loaded and number + 1 < count:
+                    following = self._at(number + 1)
                     if not following.loaded and following.nbytes <= _AHEAD_BYTES:
                         ahead = pool.submit(load_patches, [following])
 
-    def map[T](
-        self, func: Callable[..., T], *, client: Any = None, progress: bool = False, **kwargs: Any
-    ) -> list[T]:
+    def map[T](self, func: Callable[..., T], *, client: Any = None, progress: bool = False, **kwargs: Any) -> list[T]:
         """Return what a function makes of each Patch, in order.
 
         Parameters
@@ -349,12 +353,22 @@ class Spool:
     # -- telling --------------------------------------------------------------------------------
 
     @property
+    def root(self) -> Root:
+        """Where the Patches come from."""
+        return self._root
+
+    @property
     def snapshot(self) -> int | None:
         """Number of the snapshot that this Spool is pinned to; `None` over a list."""
         if not isinstance(self._root, ArchiveRoot):
             return None
         self._root.view.settle()
         return self._root.view.snapshot.number
+
+    @property
+    def complete(self) -> bool:
+        """Whether young commits were looked for: not where the store cannot list, as over https."""
+        return not isinstance(self._root, ArchiveRoot) or self._root.view.complete
 
     @property
     def datasets(self) -> tuple[str, ...]:
