@@ -16,14 +16,14 @@ from archive.index.leaves import LEAF_ROWS, encode_leaf
 from archive.index.snapshot import Snapshot
 from archive.view import open_view
 from ingest.run import put_commit
-from recording import new_store
-from servers import BUCKET
+from bench.recording import new_store
+from bench.servers import BUCKET
 
 if TYPE_CHECKING:
     from archive.index.dataset import Dataset
     from archive.index.rows import Row
     from archive.store import Store
-    from servers import Counting
+    from bench.servers import Counting
 
 __all__ = ["measure"]
 

@@ -15,7 +15,7 @@ from archive.store import Store, open_store
 from ingest.initialise import initialise
 from ingest.synthetic import Acquisition, Earthquake, Train, write_prodml
 from ingest.synthetic.vendor import Header
-from servers import BUCKET
+from bench.servers import BUCKET
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
