@@ -9,8 +9,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from recording import new_store
-from servers import BUCKET
 
 import archive as lk
 from archive.index import layout
@@ -18,13 +16,14 @@ from archive.index.leaves import LEAF_ROWS, encode_leaf
 from archive.index.snapshot import Snapshot
 from archive.view import open_view
 from ingest.run import put_commit
+from bench.recording import new_store
+from bench.servers import BUCKET
 
 if TYPE_CHECKING:
-    from servers import Counting
-
     from archive.index.dataset import Dataset
     from archive.index.rows import Row
     from archive.store import Store
+    from bench.servers import Counting
 
 __all__ = ["measure"]
 
@@ -61,9 +60,7 @@ def _fill(store: Store, dataset: Dataset, row: Row, granules: int) -> float:
     started = time.perf_counter()
     leaves, batch = [], []
     for first in range(0, granules, LEAF_ROWS):
-        entry, body = encode_leaf(
-            [_row(row, number) for number in range(first, min(first + LEAF_ROWS, granules))], dataset
-        )
+        entry, body = encode_leaf([_row(row, number) for number in range(first, min(first + LEAF_ROWS, granules))], dataset)
         leaves.append(entry)
         batch.append((entry.key, body))
         if len(batch) == 16 or first + LEAF_ROWS >= granules:
@@ -96,11 +93,7 @@ def measure(proxy: Counting, direct: str, granules: int) -> list[dict[str, Any]]
     todo = [
         ("folded, one leaf", "pcodec", start),
         (f"{_YOUNG} young commits beside two leaves", "young", start),
-        (
-            f"{granules} granules, CURRENT {size / 1e3:.0f} kB",
-            "many",
-            start + np.timedelta64(granules // 2 * length, "ns"),
-        ),
+        (f"{granules} granules, CURRENT {size / 1e3:.0f} kB", "many", start + np.timedelta64(granules // 2 * length, "ns")),
     ]
     records = []
     for delay in _DELAYS:

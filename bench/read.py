@@ -1,6 +1,6 @@
 """Reading, measured side by side: Lightkeep, the limit, zarr-python and tensorstore over the same S3 server.
 
-    python bench/read.py [--minutes 60] [--repeats 5] [--write]
+    python -m bench.read [--minutes 60] [--repeats 5] [--write]
 
 Everything goes through a proxy that adds time to each request and counts requests and bytes on the wire. The limit is
 what it costs to ask obstore for exactly the bytes that Lightkeep asks for, their places being known, and to decode them
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import statistics
 import sys
 import tempfile
@@ -21,21 +22,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import index
 import numpy as np
 import obstore
 from obstore.store import S3Store
-from recording import CHANNELS, RATE, START, machine, new_store, write_files
-from servers import BUCKET, Counting, counting, seaweed
-from table import markdown, save
 
 import archive as lk
+from bench import index
 from archive.codec import codec_for
 from archive.index import layout
 from archive.lazy import Work, pretended
 from archive.read import ByteRange, plan, worker_threads
 from ingest.plan import Settings
 from ingest.run import ingest
+from bench.recording import CHANNELS, RATE, START, machine, new_store, write_files
+from bench.servers import BUCKET, Counting, counting, seaweed
+from bench.table import markdown, save
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,10 +186,7 @@ def _decode(part: ByteRange, view: memoryview, chunks: Any, target: NDArray[Any]
         top, left = number // across * array.chunks[0], number % across * array.chunks[1]
         a, b = max(window[0].start, top), min(window[0].stop, top + array.chunks[0])
         c, d = max(window[1].start, left), min(window[1].stop, left + array.chunks[1])
-        place = (
-            slice(row + a - window[0].start, row + b - window[0].start),
-            slice(c - window[1].start, d - window[1].start),
-        )
+        place = slice(row + a - window[0].start, row + b - window[0].start), slice(c - window[1].start, d - window[1].start)
         target[place] = held[a - top : b - top, c - left : d - left]
 
 
@@ -261,7 +259,7 @@ class TensorStore:
         granules = self._granules[case.name]
         opening = {key: self._open(key) for key, *_ in granules if key not in self._held}
         self._held |= {key: future.result() for key, future in opening.items()}
-        reading = [self._held[key][window].read() for key, *window in ((key, a, b) for key, a, b in granules)]
+        reading = [self._held[key][times, channels].read() for key, times, channels in granules]
         return np.concatenate([future.result() for future in reading])
 
     def _open(self, key: str) -> Any:
@@ -357,9 +355,7 @@ def main() -> None:
             write_files(folder / "raw", chosen.minutes)
             direct = f"http://127.0.0.1:{port}"
             for codec in ("pcodec", "portable"):
-                report = ingest(
-                    new_store(direct, codec), [str(folder / "raw")], Settings(codec=codec), jobs=worker_threads()
-                )
+                report = ingest(new_store(direct, codec), [str(folder / "raw")], Settings(codec=codec), jobs=worker_threads())
                 print(f"{codec}: {report.raw / 1e6:.0f} MB raw, {report.stored / 1e6:.0f} MB stored", file=sys.stderr)
             reads = _read_part(proxy, direct, chosen)
             opens = index.measure(proxy, direct, chosen.granules)
@@ -379,7 +375,9 @@ def _read_part(proxy: Counting, direct: str, chosen: argparse.Namespace) -> list
         for codec, spool in spools.items()
         for case in todo
     }
-    granules = {codec: {case.name: granules_of(spool, case) for case in todo} for codec, spool in spools.items()}
+    granules = {
+        codec: {case.name: granules_of(spool, case) for case in todo} for codec, spool in spools.items()
+    }
     view = spools["pcodec"]._root.view  # type: ignore[attr-defined]  # noqa: SLF001 - the pinned index
     leaves = [leaf.key for leaf in view.snapshot.leaves]
     contenders: list[Contender] = [
@@ -397,7 +395,7 @@ def _page(reads: Sequence[dict[str, Any]], opens: Sequence[dict[str, Any]], minu
         [
             "# Reading, measured",
             "",
-            f"`python bench/read.py --write`, on {machine()}.",
+            f"`python -m bench.read --write`, on {machine()}.",
             f"{CHANNELS} channels, int16 at {RATE} Hz, {minutes} minutes, from one-minute PRODML files, in SeaweedFS,",
             "through a proxy that adds time to each request and counts. Medians of interleaved repetitions.",
             "",
