@@ -15,9 +15,9 @@ from archive.index import layout
 from archive.index.leaves import LEAF_ROWS, encode_leaf
 from archive.index.snapshot import Snapshot
 from archive.view import open_view
-from ingest.run import put_commit
 from bench.recording import new_store
 from bench.servers import BUCKET
+from ingest.run import put_commit
 
 if TYPE_CHECKING:
     from archive.index.dataset import Dataset
@@ -60,7 +60,9 @@ def _fill(store: Store, dataset: Dataset, row: Row, granules: int) -> float:
     started = time.perf_counter()
     leaves, batch = [], []
     for first in range(0, granules, LEAF_ROWS):
-        entry, body = encode_leaf([_row(row, number) for number in range(first, min(first + LEAF_ROWS, granules))], dataset)
+        entry, body = encode_leaf(
+            [_row(row, number) for number in range(first, min(first + LEAF_ROWS, granules))], dataset
+        )
         leaves.append(entry)
         batch.append((entry.key, body))
         if len(batch) == 16 or first + LEAF_ROWS >= granules:
@@ -93,7 +95,11 @@ def measure(proxy: Counting, direct: str, granules: int) -> list[dict[str, Any]]
     todo = [
         ("folded, one leaf", "pcodec", start),
         (f"{_YOUNG} young commits beside two leaves", "young", start),
-        (f"{granules} granules, CURRENT {size / 1e3:.0f} kB", "many", start + np.timedelta64(granules // 2 * length, "ns")),
+        (
+            f"{granules} granules, CURRENT {size / 1e3:.0f} kB",
+            "many",
+            start + np.timedelta64(granules // 2 * length, "ns"),
+        ),
     ]
     records = []
     for delay in _DELAYS:

@@ -32,11 +32,11 @@ from archive.codec import codec_for
 from archive.grid import chunk_shape
 from archive.read import worker_threads
 from archive.shard import encode_shard
-from ingest.plan import Settings
-from ingest.run import ingest
 from bench.recording import CHANNELS, RATE, machine, new_store, samples, write_files
 from bench.servers import BUCKET, counting, seaweed
 from bench.table import markdown, save
+from ingest.plan import Settings
+from ingest.run import ingest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -184,7 +184,9 @@ def memory(endpoint: str, folder: Path, files: Sequence[Path]) -> list[dict[str,
         lightkeep(endpoint, part, 2, peak)
         granule = _GRANULE_MINUTES * 60 * RATE * CHANNELS * 2 / 1e6
         batch = minutes * 60 * RATE * CHANNELS * 2 / 1e6
-        records.append({"batch MB": round(batch), "granule MB": round(granule), "peak of a worker MB": round(peak.megabytes)})
+        records.append(
+            {"batch MB": round(batch), "granule MB": round(granule), "peak of a worker MB": round(peak.megabytes)}
+        )
     return records
 
 

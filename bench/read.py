@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import statistics
 import sys
 import tempfile
@@ -27,16 +26,16 @@ import obstore
 from obstore.store import S3Store
 
 import archive as lk
-from bench import index
 from archive.codec import codec_for
 from archive.index import layout
 from archive.lazy import Work, pretended
 from archive.read import ByteRange, plan, worker_threads
-from ingest.plan import Settings
-from ingest.run import ingest
+from bench import index
 from bench.recording import CHANNELS, RATE, START, machine, new_store, write_files
 from bench.servers import BUCKET, Counting, counting, seaweed
 from bench.table import markdown, save
+from ingest.plan import Settings
+from ingest.run import ingest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -186,7 +185,10 @@ def _decode(part: ByteRange, view: memoryview, chunks: Any, target: NDArray[Any]
         top, left = number // across * array.chunks[0], number % across * array.chunks[1]
         a, b = max(window[0].start, top), min(window[0].stop, top + array.chunks[0])
         c, d = max(window[1].start, left), min(window[1].stop, left + array.chunks[1])
-        place = slice(row + a - window[0].start, row + b - window[0].start), slice(c - window[1].start, d - window[1].start)
+        place = (
+            slice(row + a - window[0].start, row + b - window[0].start),
+            slice(c - window[1].start, d - window[1].start),
+        )
         target[place] = held[a - top : b - top, c - left : d - left]
 
 
@@ -355,7 +357,9 @@ def main() -> None:
             write_files(folder / "raw", chosen.minutes)
             direct = f"http://127.0.0.1:{port}"
             for codec in ("pcodec", "portable"):
-                report = ingest(new_store(direct, codec), [str(folder / "raw")], Settings(codec=codec), jobs=worker_threads())
+                report = ingest(
+                    new_store(direct, codec), [str(folder / "raw")], Settings(codec=codec), jobs=worker_threads()
+                )
                 print(f"{codec}: {report.raw / 1e6:.0f} MB raw, {report.stored / 1e6:.0f} MB stored", file=sys.stderr)
             reads = _read_part(proxy, direct, chosen)
             opens = index.measure(proxy, direct, chosen.granules)
@@ -375,9 +379,7 @@ def _read_part(proxy: Counting, direct: str, chosen: argparse.Namespace) -> list
         for codec, spool in spools.items()
         for case in todo
     }
-    granules = {
-        codec: {case.name: granules_of(spool, case) for case in todo} for codec, spool in spools.items()
-    }
+    granules = {codec: {case.name: granules_of(spool, case) for case in todo} for codec, spool in spools.items()}
     view = spools["pcodec"]._root.view  # type: ignore[attr-defined]  # noqa: SLF001 - the pinned index
     leaves = [leaf.key for leaf in view.snapshot.leaves]
     contenders: list[Contender] = [

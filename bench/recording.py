@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archive.store import Store, open_store
+from bench.servers import BUCKET
 from ingest.initialise import initialise
 from ingest.synthetic import Acquisition, Earthquake, Train, write_prodml
 from ingest.synthetic.vendor import Header
-from bench.servers import BUCKET
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,6 +66,8 @@ def machine() -> str:
     model = "unknown processor"
     info = Path("/proc/cpuinfo")
     if info.exists():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
         model = names[0] if names else model
     return f"{os.cpu_count()} cores, {model}; client, proxy and server share them"
