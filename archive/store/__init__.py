@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from archive.store.facade import Store
 from archive.store.opening import open_store
+from archive.store.probe import probe
 from archive.store.values import Buffer, Counts, Entry, Get, List, Object
 
-__all__ = ["Buffer", "Counts", "Entry", "Get", "List", "Object", "Store", "open_store"]
+__all__ = ["Buffer", "Counts", "Entry", "Get", "List", "Object", "Store", "open_store", "probe"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from archive.store.values import Buffer, Entry, Get, List, Object
 
@@ -39,7 +39,7 @@ class Backend(Protocol):
         """Return what the store knows of the object."""
         ...
 
-    def pages(self, request: List) -> AsyncIterator[list[Entry]]:
+    def pages(self, request: List) -> AsyncGenerator[list[Entry]]:
         """Yield the pages of a listing, one request each, sorted by key."""
         ...
 

@@ -13,10 +13,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
 
-__all__ = ["run", "start", "was_forked"]
+__all__ = ["call", "run", "start", "was_forked"]
 
 # Seconds that the end of the process waits for requests under way to let go.
 _FAREWELL = 2.0
@@ -84,6 +84,11 @@ def was_forked() -> bool:
 def start[T](work: Coroutine[Any, Any, T]) -> Future[T]:
     """Return the future of `work`, which runs in the loop from now on."""
     return asyncio.run_coroutine_threadsafe(work, _process.loop())
+
+
+def call(function: Callable[[], object]) -> None:
+    """Have the loop call `function` soon."""
+    _process.loop().call_soon_threadsafe(function)
 
 
 def run[T](work: Coroutine[Any, Any, T]) -> T:

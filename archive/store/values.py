@@ -40,15 +40,15 @@ class List:
     ----------
     prefix
         A folder, with or without the last slash; empty for everything.
-    start_after
-        Only keys that sort after this one.
     limit
         At most so many entries, so that the first page (1 000 keys) answers.
+    start_after
+        Only keys that sort after this one.
     """
 
     prefix: str
-    start_after: str | None = None
     limit: int | None = None
+    start_after: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +125,10 @@ class Counts:
     def requests(self) -> int:
         """Requests of all kinds."""
         return self.gets + self.puts + self.lists + self.heads + self.deletes
+
+    def copy(self) -> Counts:
+        """Return the counts as they stand now, which never change."""
+        return self
 
     def __sub__(self, earlier: Counts) -> Counts:
         return Counts(**{name: getattr(self, name) - getattr(earlier, name) for name in self.__slots__})
