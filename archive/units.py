@@ -1,0 +1,102 @@
+"""Units, by pint, loaded when the first unit is met.
+
+`archive.units.m`, `archive.units.Hz` and any other unit that pint knows are quantities: `50 * m`.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from archive.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from pint import Quantity, UnitRegistry
+
+__all__ = ["convert_factor", "get_quantity", "is_quantity", "magnitude", "seconds_of"]
+
+
+@lru_cache(maxsize=1)
+def _registry() -> UnitRegistry[Any]:
+    """Return pint's application registry, so that quantities of other packages mix with ours."""
+    import pint
+
+    registry: Any = pint.get_application_registry()  # type: ignore[no-untyped-call]
+    for definition in ("strain = [] = ε = ϵ", "PPM = 1e-6 = ppm_of_strain"):
+        name = definition.split(" = ")[0]
+        if name not in registry:
+            registry.define(definition)
+    found: UnitRegistry[Any] = registry
+    return found
+
+
+def __getattr__(name: str) -> Quantity[Any]:
+    """Return one of a unit by its name, such as `archive.units.Hz`."""
+    if name.startswith("_"):
+        raise AttributeError(name)
+    try:
+        return get_quantity(name)
+    except InvalidInput as error:
+        raise AttributeError(str(error)) from error
+
+
+@lru_cache(maxsize=512)
+def get_quantity(text: str) -> Quantity[Any]:
+    """Return the quantity that a text such as `"10 m/s"` or `"Hz"` stands for.
+
+    Raises
+    ------
+    InvalidInput
+        pint does not know such a unit.
+    """
+    import pint
+
+    try:
+        quantity: Quantity[Any] = _registry().Quantity(text)
+    except (pint.errors.PintError, AttributeError, TypeError, ValueError, AssertionError) as error:
+        raise InvalidInput(f"{text!r} is no unit that is known; write it as in 'm/s' or 'nm / m / s'") from error
+    return quantity
+
+
+def is_quantity(value: object) -> bool:
+    """Return whether a value is a number with a unit, of any pint registry."""
+    return hasattr(value, "magnitude") and hasattr(value, "units")
+
+
+def magnitude(quantity: Any, units: str | None) -> float:
+    """Return the number that a quantity is in some units.
+
+    Raises
+    ------
+    InvalidInput
+        The units are of another dimension, or the coordinate has none.
+    """
+    import pint
+
+    if units is None:
+        raise InvalidInput(f"{quantity} has a unit, but the coordinate has none; give a bare number")
+    target = get_quantity(units)
+    try:
+        # By text, so that a quantity of another registry can be taken as well.
+        own = _registry().Quantity(quantity.magnitude, str(quantity.units))
+        return float((own / target).to("dimensionless").magnitude)
+    except pint.errors.PintError as error:
+        raise InvalidInput(f"{quantity} cannot be expressed in {units}") from error
+
+
+def seconds_of(quantity: Any) -> Fraction:
+    """Return a duration as an exact number of seconds, as far as its digits go."""
+    return Fraction(repr(magnitude(quantity, "s")))
+
+
+@lru_cache(maxsize=512)
+def convert_factor(have: str, want: str) -> float:
+    """Return what a number in units `have` is multiplied with to be in units `want`.
+
+    Raises
+    ------
+    InvalidInput
+        The two are of different dimensions, or one is unknown.
+    """
+    return magnitude(get_quantity(have), want)

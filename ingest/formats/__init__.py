@@ -1,0 +1,154 @@
+"""The table of raw formats, and what tells them apart.
+
+A format is one module with three functions, `sniff`, `describe` and `read` (`archive.model.Reader`), and
+one line in `FORMATS`. Modules are imported when they are first asked, and import their libraries later still.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from archive.errors import FormatError, MissingExtra, NotFound
+from ingest.formats import hdf5
+from ingest.formats.edge import at_edge, name_of
+
+if TYPE_CHECKING:
+    from archive.model import Reader
+
+__all__ = ["FORMATS", "Format", "format_named", "identify", "open_format"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One raw format that can be read.
+
+    Parameters
+    ----------
+    name
+        As stored with each source; never changed once an archive may hold it.
+    title
+        As people say it.
+    module
+        Where `sniff`, `describe` and `read` are.
+    suffixes
+        How files of the format are usually called; the content decides, never the name.
+    versions
+        Those that are read, as `sniff` tells them.
+    extra
+        What to install with Lightkeep for the libraries that it needs.
+    """
+
+    name: str
+    title: str
+    module: str
+    suffixes: tuple[str, ...]
+    versions: tuple[str, ...]
+    extra: str = "ingest"
+
+
+FORMATS: tuple[Format, ...] = (
+    Format(
+        name="prodml",
+        title="PRODML DAS",
+        module="ingest.formats.prodml",
+        suffixes=(".h5", ".hdf5"),
+        versions=("2.0", "2.1"),
+    ),
+    Format(
+        name="silixa_hdf5",
+        title="Silixa HDF5",
+        module="ingest.formats.silixa_hdf5",
+        suffixes=(".hdf5", ".h5"),
+        versions=("1",),
+    ),
+    Format(
+        name="tdms",
+        title="Silixa TDMS",
+        module="ingest.formats.tdms",
+        suffixes=(".tdms",),
+        versions=("4713",),
+    ),
+    Format(
+        name="terra15",
+        title="Terra15 Treble",
+        module="ingest.formats.terra15",
+        suffixes=(".hdf5", ".h5"),
+        versions=("4", "5", "6"),
+    ),
+)
+
+
+def format_named(name: str) -> Format:
+    """Return the format with this name.
+
+    Raises
+    ------
+    NotFound
+        No format is called so.
+    """
+    for candidate in FORMATS:
+        if candidate.name == name:
+            return candidate
+    known = ", ".join(candidate.name for candidate in FORMATS)
+    raise NotFound(f"{name}: no such raw format; there are {known}")
+
+
+def open_format(fmt: Format) -> Reader:
+    """Return what reads a format.
+
+    Raises
+    ------
+    MissingExtra
+        A library that the format needs is not installed.
+    """
+    try:
+        return cast("Reader", import_module(fmt.module))
+    except ModuleNotFoundError as error:
+        command = f"pip install 'lightkeep[{fmt.extra}]'"
+        raise MissingExtra(f"{fmt.title} needs {error.name}, which is not installed; {command}") from error
+
+
+@at_edge
+def identify(file: BinaryIO, name: str = "") -> Format:
+    """Return the one format that claims a file by its content.
+
+    Parameters
+    ----------
+    file
+        Any seekable binary file, left open.
+    name
+        What to call the file in a message, its URL for example.
+
+    Raises
+    ------
+    FormatError
+        No format claims the file, two do, or it is of a version that is not read.
+    """
+    where = name or name_of(file)
+    with hdf5.shared(file):
+        versions = {fmt: open_format(fmt).sniff(file) for fmt in FORMATS}
+    claims = [fmt for fmt, version in versions.items() if version is not None]
+    if not claims:
+        known = ", ".join(fmt.title for fmt in FORMATS)
+        raise FormatError(f"{where}: {_looks_like(file)}; the formats that are read are {known}")
+    if len(claims) > 1:
+        titles = " and ".join(fmt.title for fmt in claims)
+        raise FormatError(f"{where}: {titles} all claim this file; name the one that it is")
+    (fmt,) = claims
+    if versions[fmt] not in fmt.versions:
+        known = ", ".join(fmt.versions)
+        raise FormatError(f"{where}: {fmt.title} version {versions[fmt]} is not read, only {known}")
+    return fmt
+
+
+def _looks_like(file: BinaryIO) -> str:
+    """Return what is wrong with a file that no format claims, in a few words."""
+    file.seek(0)
+    head = file.read(8)
+    if not head:
+        return "the file is empty; fetch it again"
+    if hdf5.is_signed(file):
+        return "an HDF5 file, but of no vendor that is known; set it aside"
+    return f"no raw format begins with {head!r}; set the file aside"

@@ -1,0 +1,146 @@
+"""HDF5 for the readers: opened once, nothing followed out of the file, shapes that the file can hold."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from math import prod
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from archive.errors import FormatError, MissingExtra
+from ingest.formats.edge import name_of, size_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+__all__ = [
+    "array_in",
+    "child",
+    "first_value",
+    "is_signed",
+    "native",
+    "opened",
+    "read_window",
+    "shared",
+]
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_MOST_SHRINKAGE = 1100  # deflate makes 1032 bytes of one at best
+_shared: ContextVar[tuple[BinaryIO, list[Any]] | None] = ContextVar("_shared", default=None)
+
+
+def is_signed(file: BinaryIO) -> bool:
+    """Return whether a file begins with HDF5's signature; reads eight bytes.
+
+    References
+    ----------
+    HDF5 File Format Specification 3.0, section II.A (superblock).
+    """
+    file.seek(0)
+    return file.read(len(_SIGNATURE)) == _SIGNATURE
+
+
+@contextmanager
+def opened(file: BinaryIO) -> Iterator[Any]:
+    """Give the file as an `h5py.File`, read-only.
+
+    Raises
+    ------
+    FormatError
+        The file is no HDF5 file.
+    """
+    holder = _shared.get()
+    if holder is not None and holder[0] is file:
+        if not holder[1]:
+            holder[1].append(_open(file))
+        yield holder[1][0]
+        return
+    with _open(file) as root:
+        yield root
+
+
+@contextmanager
+def shared(file: BinaryIO) -> Iterator[None]:
+    """Let every `opened` of this file inside the block share one `h5py.File`."""
+    holder: tuple[BinaryIO, list[Any]] = (file, [])
+    token = _shared.set(holder)
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+        for root in holder[1]:
+            root.close()
+
+
+def _open(file: BinaryIO) -> Any:
+    if not is_signed(file):
+        raise FormatError(f"{name_of(file)}: does not begin with HDF5's signature; set it aside")
+    try:
+        import h5py
+    except ImportError as error:
+        message = "HDF5 needs h5py, which is not installed; pip install 'lightkeep[ingest]'"
+        raise MissingExtra(message) from error
+    return h5py.File(file, "r")
+
+
+def child(group: Any, name: str) -> Any | None:
+    """Return the member of a group, `None` if there is none.
+
+    Raises
+    ------
+    FormatError
+        The member is a link, which could lead out of the file.
+    """
+    import h5py
+
+    link = group.get(name, getlink=True)
+    if link is None:
+        return None
+    if not isinstance(link, h5py.HardLink):
+        raise FormatError(f"{group.name}/{name} is a link, which is never followed; set the file aside")
+    return group[name]
+
+
+def array_in(group: Any, name: str, file: BinaryIO) -> Any:
+    """Return a dataset of numbers that the file really holds.
+
+    Raises
+    ------
+    FormatError
+        It is missing, no array of numbers, kept outside of the file, or larger than the file can hold.
+    """
+    import h5py
+
+    array = child(group, name)
+    where = f"{group.name.rstrip('/')}/{name}"
+    if not isinstance(array, h5py.Dataset):
+        raise FormatError(f"{where}: no such array in the file; set the file aside")
+    if array.dtype.kind not in "iuf":
+        raise FormatError(f"{where}: holds {array.dtype}, not numbers; set the file aside")
+    if array.is_virtual or array.external:
+        raise FormatError(f"{where}: lies in other files, which are never followed; copy them into one")
+    room = size_of(file) * (_MOST_SHRINKAGE if array.id.get_create_plist().get_nfilters() else 1)
+    if array.nbytes > room or prod(array.chunks or ()) * array.dtype.itemsize > room:
+        found = f"{array.nbytes} bytes of shape {array.shape}"
+        raise FormatError(f"{where}: {found}, more than the file can hold; it is cut, fetch it again")
+    return array
+
+
+def read_window(array: Any, window: tuple[slice, ...]) -> NDArray[Any]:
+    """Return a window of a dataset in native byte order, axes as in the file."""
+    samples: NDArray[Any] = array[window]
+    return samples.astype(samples.dtype.newbyteorder("="), copy=False)
+
+
+def first_value(attributes: dict[str, Any], *names: str) -> Any:
+    """Return the value of the first of some names that is there, `None` if none is."""
+    return next((attributes[name] for name in names if name in attributes), None)
+
+
+def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return a type in native byte order."""
+    return np.dtype(dtype).newbyteorder("=")

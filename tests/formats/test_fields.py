@@ -1,0 +1,125 @@
+"""What is made of header values, and of files."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+
+from archive.errors import FormatError
+from ingest.formats import fields
+from ingest.formats.edge import Watched, name_of, read_exactly
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (np.int32(3), 3),
+        (np.float64(0.1), 0.1),
+        (np.array(2.5), 2.5),
+        (np.array([b"a", b"b"]), ["a", "b"]),
+        (np.str_("x"), "x"),
+        ("\ud800", "?"),
+        (b"\xff", "ÿ"),
+        (None, None),
+    ],
+)
+def test_header_values_become_plain(value: Any, expected: Any) -> None:
+    found = fields.plain(value)
+    assert (found, type(found)) == (expected, type(expected))
+
+
+def test_a_text_of_parts_is_joined() -> None:
+    assert fields.text(["a", "b"]) == "a, b"
+    assert fields.text("  ") is None
+    assert fields.term("Strain  Rate") == "strain_rate"
+
+
+def test_only_whole_iso_times_are_times() -> None:
+    assert fields.time_of("1970-01-01T00:00:01+01:00") == -3_599_000_000_000
+    for value in (
+        None,
+        "",
+        "1970",
+        "1970-01-01T00:00:01+0x:00",
+        "1970-13-01T00:00:00",
+        "9999-01-01T00:00:00",
+    ):
+        assert fields.time_of(value) is None
+
+
+def test_attributes_that_say_nothing_are_left_out() -> None:
+    assert fields.attrs_from({"a": "", "b": None, "c": np.nan, "d": 0, "e": [1], "f": False}) == {
+        "d": 0,
+        "e": "[1]",
+        "f": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("start", "hertz", "size"),
+    [(0, 1e300, 10), (0, 1e-300, 10), (-1, 1.0, 1), (1 << 62, 1.0, 1), (0, 1.0, 0)],
+)
+def test_rates_and_times_out_of_range_are_refused(start: int, hertz: float, size: int) -> None:
+    with pytest.raises(FormatError):
+        fields.steady_time(start, hertz, size)
+
+
+@pytest.mark.parametrize("numbers", [{"start": np.inf}, {"step": np.nan}, {"step": 0.0}, {"step": 1e308}, {"size": 0}])
+def test_distances_out_of_range_are_refused(numbers: dict[str, float]) -> None:
+    with pytest.raises(FormatError):
+        fields.distance_coord(**({"start": 0.0, "step": 1.0, "size": 9} | numbers))  # type: ignore[arg-type]
+
+
+class Slow(io.RawIOBase):
+    """A file that gives one byte at a time and cannot read into a buffer."""
+
+    def __init__(self, content: bytes) -> None:
+        self._file = io.BytesIO(content)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._file.read(min(size, 1))
+
+    readinto = None  # type: ignore[assignment]
+
+
+def test_reads_are_never_short_and_never_beyond_the_end() -> None:
+    file = Watched(Slow(b"0123456789"))  # type: ignore[arg-type]
+    assert file.readable()
+    assert file.seekable()
+    assert file.seek(-8, io.SEEK_END) == 2
+    buffer = bytearray(5)
+    assert (file.readinto(buffer), bytes(buffer)) == (5, b"23456")
+    assert file.read(1 << 60) == b"789"
+    assert file.read() == b""
+    assert file.seek(1) == 1
+    with pytest.raises(ValueError, match="points to byte -1"):
+        file.seek(-1)
+
+
+def test_a_file_that_ends_before_is_told() -> None:
+    with pytest.raises(FormatError, match="the file ends at byte 3, 10 are needed"):
+        read_exactly(io.BytesIO(b"123"), 0, 10)
+
+
+def test_a_file_shrinking_while_it_is_read_gives_what_there_is() -> None:
+    class Shrunk(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            return b""
+
+        def readinto(self, buffer: Any, /) -> int:
+            return 0
+
+    file = Watched(Shrunk(b"0123456789"))
+    assert file.seek(0) == 0
+    assert file.read(5) == b""
+    assert file.readinto(bytearray(5)) == 0
+    assert name_of(file) == "the file"  # type: ignore[arg-type]
