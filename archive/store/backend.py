@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Backend", "Transient"]
 
 
-class Transient(Exception):  # noqa: N818 -- a state of affairs, which the engine turns into an error
+class Transient(Exception):
     """A request failed in a way that may pass: it is worth another try.
 
     Whether a write took effect is not known. `hopeless` marks what hardly ever passes

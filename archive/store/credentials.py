@@ -64,11 +64,12 @@ def s3_access(options: Mapping[str, Any], environ: Mapping[str, str] = os.enviro
     named = options.get("profile")
     if named is None and "AWS_ACCESS_KEY_ID" in environ:
         return _addressed(Access(source="environment", config=config), {}, environ)
-    name = named or environ.get("AWS_PROFILE")
-    if name is None and any(role in environ for role in _ROLES):
+    chosen = named or environ.get("AWS_PROFILE")
+    if chosen is None and any(role in environ for role in _ROLES):
         return _addressed(Access(source="environment", config=config), {}, environ)
-    profile = _profile(name or "default", environ, required=name is not None)
-    return _addressed(_from_profile(name or "default", profile, config, environ), profile, environ)
+    name = str(chosen or "default")
+    profile = _profile(name, environ, required=chosen is not None)
+    return _addressed(_from_profile(name, profile, config, environ), profile, environ)
 
 
 def _anonymous(options: Mapping[str, Any], environ: Mapping[str, str]) -> bool:
@@ -105,7 +106,7 @@ def _from_profile(name: str, profile: dict[str, str], config: dict[str, Any], en
 
 def _boto3_provider(name: str) -> Callable[[], Any]:
     try:
-        import boto3
+        import boto3  # type: ignore[import-untyped, unused-ignore] # its stubs are another package
         from obstore.auth.boto3 import Boto3CredentialProvider
     except ImportError as error:
         raise MissingExtra(

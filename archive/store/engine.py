@@ -59,7 +59,7 @@ class Engine:
 
     async def answer(self, request: Get | List) -> Object | list[Entry] | None:
         """Return what one request of a wave gives."""
-        return await (self.get(request) if isinstance(request, Get) else self.list(request))
+        return await (self.get(request) if isinstance(request, Get) else self.entries(request))
 
     async def get(self, request: Get) -> Object | None:
         """Return the object or range, or `None` if it still has the ETag `unless_etag`."""
@@ -77,7 +77,7 @@ class Engine:
         check_key(key)
         return await self._repeat("heads", key, lambda _: self.backend.head(key))
 
-    async def list(self, request: List) -> list[Entry]:
+    async def entries(self, request: List) -> list[Entry]:
         """Return the entries of a folder, sorted by key."""
         if not self.backend.can_list:
             raise AccessDenied(f"{self._url}: this store cannot be listed; read what its index names")

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from archive.errors import InvalidInput
 from archive.store import loop, streaming
-from archive.store.engine import Engine
 from archive.store.values import Counts, Entry, Get, List, Object
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
 
+    from archive.store.engine import Engine
     from archive.store.recipe import Recipe
     from archive.store.values import Buffer
 
@@ -141,7 +141,7 @@ class Store:
         AccessDenied
             The store cannot be listed, or not with these credentials.
         """
-        return loop.run(self._engine.list(List(prefix, limit, start_after)))
+        return loop.run(self._engine.entries(List(prefix, limit, start_after)))
 
     def create(self, key: str, data: Buffer) -> str:
         """Write the object `key`, which must not exist; return its ETag.
@@ -162,9 +162,7 @@ class Store:
 
         async def all_of_them() -> list[str]:
             engine = self._engine
-            return await streaming.gather(
-                [asyncio.create_task(engine.create(key, data)) for key, data in objects]
-            )
+            return await streaming.gather([asyncio.create_task(engine.create(key, data)) for key, data in objects])
 
         return loop.run(all_of_them())
 

@@ -94,7 +94,7 @@ class ForeignBackend:
         for first in range(0, len(found) or 1, _PAGE):
             yield found[first : first + _PAGE]
 
-    async def put(self, key: str, data: Buffer, etag: str | None, seconds: float) -> str:
+    async def put(self, key: str, data: Buffer, etag: str | None, seconds: float) -> str:  # noqa: ARG002
         """Refuse."""
         raise ReadOnlyStore(f"{self._url}/{key}: can only be read")
 

@@ -16,7 +16,7 @@ from archive.store.values import Entry, Object
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-    from obstore import GetOptions, ObjectMeta, UpdateVersion
+    from obstore import GetOptions, ObjectMeta, PutMode, UpdateVersion
     from obstore.store import ObjectStore
 
     from archive.store.values import Buffer, Get, List
@@ -74,9 +74,7 @@ class ObjectBackend:
         """Return the object or range, or `None` if it still has the ETag `unless_etag`."""
         asked = self._asked("read", request.key)
         try:
-            answer = await obstore.get_async(
-                self._reader, self._prefix + request.key, options=_options(request)
-            )
+            answer = await obstore.get_async(self._reader, self._prefix + request.key, options=_options(request))
             data = await answer.bytes_async()
         except obstore.exceptions.NotModifiedError:
             return None
@@ -110,7 +108,7 @@ class ObjectBackend:
     async def put(self, key: str, data: Buffer, etag: str | None, seconds: float) -> str:
         """Write `data` if the object has `etag` (or, with `None`, does not exist), else `Conflict`."""
         asked = self._asked("write", key)
-        mode = "create" if etag is None else self._version(etag)
+        mode: PutMode = "create" if etag is None else self._version(etag)
         try:
             async with asyncio.timeout(seconds):
                 result = await obstore.put_async(

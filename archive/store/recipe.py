@@ -153,7 +153,7 @@ class Recipe:
 
     def _refuse_options(self) -> None:
         if self.options:
-            raise InvalidInput(f"storage_options: {sorted(self.options)[0]}: means nothing for {self.shown}; leave it out")
+            raise InvalidInput(f"storage_options: {min(self.options)}: means nothing for {self.shown}; leave it out")
 
 
 type _Maker = tuple[Callable[[dict[str, Any]], ObjectStore], str, str]
@@ -189,7 +189,7 @@ def _by_url(kind: type[GCSStore | AzureStore], place: Place, options: dict[str, 
 
 def _http(place: Place, options: dict[str, Any]) -> _Maker:
     if options:
-        raise InvalidInput(f"storage_options: {sorted(options)[0]}: means nothing for {place.shown}; leave it out")
+        raise InvalidInput(f"storage_options: {min(options)}: means nothing for {place.shown}; leave it out")
 
     def make(client: dict[str, Any]) -> ObjectStore:
         return HTTPStore.from_url(place.url.rstrip("/"), client_options=client, retry_config=_ONCE)  # type: ignore[arg-type]

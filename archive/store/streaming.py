@@ -70,7 +70,7 @@ def stream(engine: Engine, gets: Sequence[Get], *, return_errors: bool) -> Gener
             if isinstance(answer, Exception) and not (return_errors and isinstance(answer, LightkeepError)):
                 raise answer
             loop.call(room.release)
-            yield number, answer  # type: ignore[misc] # of the errors only Lightkeep's own come here
+            yield number, answer
     finally:
         future.cancel()
 
