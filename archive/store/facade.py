@@ -124,7 +124,7 @@ class Store:
         """Return size, ETag and age of the object `key`."""
         return loop.run(self._engine.head(key))
 
-    def entries(self, prefix: str, limit: int | None = None, *, start_after: str | None = None) -> list[Entry]:
+    def entries(self, prefix: str, limit: int | None = None) -> list[Entry]:
         """Return the entries of the folder `prefix` and all below it, sorted by key.
 
         Parameters
@@ -133,15 +133,13 @@ class Store:
             A folder; empty for everything.
         limit
             At most so many entries; no more pages are asked for than they need.
-        start_after
-            Only keys that sort after this one.
 
         Raises
         ------
         AccessDenied
             The store cannot be listed, or not with these credentials.
         """
-        return loop.run(self._engine.entries(List(prefix, limit, start_after)))
+        return loop.run(self._engine.entries(List(prefix, limit)))
 
     def create(self, key: str, data: Buffer) -> str:
         """Write the object `key`, which must not exist; return its ETag.

@@ -140,7 +140,6 @@ class FolderBackend:
             temporary.rename(path)
 
     def _scan(self, request: List) -> list[Entry]:
-        after = request.start_after or ""
         found: list[Entry] = []
         folders = [request.prefix]
         while folders:
@@ -152,10 +151,8 @@ class FolderBackend:
                         if item.name.startswith("."):
                             continue
                         if item.is_dir():
-                            # A folder whose keys all sort before `after` is not looked into.
-                            if after[: len(key) + 1] <= f"{key}/":
-                                folders.append(f"{key}/")
-                        elif key > after:
+                            folders.append(f"{key}/")
+                        else:
                             found += _entry_of(item, key)
             except _MISSING:
                 continue  # removed meanwhile

@@ -88,9 +88,7 @@ class ForeignBackend:
             infos = {}
         root = self._files._strip_protocol(self._root).rstrip("/")  # noqa: SLF001 -- fsspec's own way to a path
         entries = [_entry(path.removeprefix(root).lstrip("/"), info) for path, info in infos.items()]
-        found = sorted(
-            (entry for entry in entries if entry.key > (request.start_after or "")), key=lambda entry: entry.key
-        )
+        found = sorted(entries, key=lambda entry: entry.key)
         for first in range(0, len(found) or 1, _PAGE):
             yield found[first : first + _PAGE]
 

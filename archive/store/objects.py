@@ -95,11 +95,8 @@ class ObjectBackend:
     async def pages(self, request: List) -> AsyncGenerator[list[Entry]]:
         """Yield the pages of a listing, one request each, sorted by key."""
         asked = self._asked("list", request.prefix)
-        offset = None if request.start_after is None else self._prefix + request.start_after
         try:
-            stream = obstore.list(
-                self._reader, (self._prefix + request.prefix) or None, offset=offset, chunk_size=_PAGE
-            )
+            stream = obstore.list(self._reader, (self._prefix + request.prefix) or None, chunk_size=_PAGE)
             async for page in stream:
                 yield [self._entry(meta) for meta in page]
         except FAILURES as error:

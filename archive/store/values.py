@@ -42,13 +42,10 @@ class List:
         A folder, with or without the last slash; empty for everything.
     limit
         At most so many entries, so that the first page (1 000 keys) answers.
-    start_after
-        Only keys that sort after this one.
     """
 
     prefix: str
     limit: int | None = None
-    start_after: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
