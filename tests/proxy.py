@@ -244,9 +244,7 @@ class FaultProxy:
             left -= len(piece)
             await self._pass(piece, writer, way)
 
-    async def _pass_chunks(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter | None, way: str
-    ) -> None:
+    async def _pass_chunks(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter | None, way: str) -> None:
         while True:
             line = await reader.readline()
             size = int(line.split(b";")[0], 16)

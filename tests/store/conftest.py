@@ -38,9 +38,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         return open_store(tmp_path / "archive")
     if request.param == "memory":
         return open_store(f"memory://{secrets.token_hex(4)}/prefix")
-    return open_store(
-        request.getfixturevalue("s3_url"), storage_options=request.getfixturevalue("s3_options")
-    )
+    return open_store(request.getfixturevalue("s3_url"), storage_options=request.getfixturevalue("s3_options"))
 
 
 @pytest.fixture

@@ -79,7 +79,9 @@ def test_a_lost_answer_to_a_swap_is_our_own_write(behind: Store, proxy: FaultPro
     assert (found.etag, bytes(found.data)) == (etag, body)
 
 
-def test_a_lost_answer_does_not_hide_another_writer(behind: Store, proxy: FaultProxy, s3_options: dict[str, Any]) -> None:
+def test_a_lost_answer_does_not_hide_another_writer(
+    behind: Store, proxy: FaultProxy, s3_options: dict[str, Any]
+) -> None:
     other = open_store(behind.url, storage_options=s3_options)
     first = other.create("current", b"1")
     second = other.swap("current", b"2", first)
@@ -128,7 +130,9 @@ def test_what_never_passes_ends_in_one_error(
     store.create("one", bytes(100))
     proxy.set(**{fault: 1.0})
     before = proxy.counts["requests"]
-    with pytest.raises(StoreTrouble, match=r"one: given up after 3 tries to read it, the last failed with: \S+") as caught:
+    with pytest.raises(
+        StoreTrouble, match=r"one: given up after 3 tries to read it, the last failed with: \S+"
+    ) as caught:
         store.get("one")
     assert proxy.counts["requests"] - before == 3
     assert "http" not in str(caught.value)
@@ -230,7 +234,9 @@ def test_what_cannot_pass_is_not_repeated(
     assert len(seen) == 1
 
 
-@pytest.mark.parametrize("answer", [error_answer(400, "RequestTimeout"), error_answer(429, "TooMany"), error_answer(500, "")])
+@pytest.mark.parametrize(
+    "answer", [error_answer(400, "RequestTimeout"), error_answer(429, "TooMany"), error_answer(500, "")]
+)
 def test_servers_out_of_breath_are_asked_again(answering: Answering, answer: Any) -> None:
     found = (200, {"ETag": '"e"', "Last-Modified": "Sat, 21 Nov 2026 04:41:26 GMT"}, b"body")
     store = open_store("s3://bucket/x", storage_options=answering(answer, answer, found))
