@@ -85,7 +85,9 @@ def store_of(spool: lk.Spool) -> Any:
     return spool.root.view.store  # type: ignore[attr-defined]
 
 
-@pytest.fixture(scope="module", params=list(itertools.product(["int16", "int32", "float32", "float64"], ["pcodec", "portable"])))
+@pytest.fixture(
+    scope="module", params=list(itertools.product(["int16", "int32", "float32", "float64"], ["pcodec", "portable"]))
+)
 def stored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Stored:
     dtype, codec = request.param
     return build(str(tmp_path_factory.mktemp("archive") / "here"), dtype=dtype, codec=codec)
@@ -100,7 +102,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS3]:
         yield running
 
 
-bounds = st.tuples(st.integers(0, sum(SIZES)), st.integers(0, sum(SIZES)), st.integers(0, CHANNELS), st.integers(0, CHANNELS))
+bounds = st.tuples(
+    st.integers(0, sum(SIZES)), st.integers(0, sum(SIZES)), st.integers(0, CHANNELS), st.integers(0, CHANNELS)
+)
 
 
 @WINDOWS
@@ -115,13 +119,17 @@ def test_any_window_equals_a_slice_bit_for_bit(stored: Stored, window: tuple[int
 
 @WINDOWS
 @given(rows=st.lists(st.integers(0, sum(SIZES) - 1), max_size=9), columns=st.sets(st.integers(0, CHANNELS - 1)))
-def test_any_choice_of_samples_equals_the_same_choice_in_numpy(stored: Stored, rows: list[int], columns: set[int]) -> None:
+def test_any_choice_of_samples_equals_the_same_choice_in_numpy(
+    stored: Stored, rows: list[int], columns: set[int]
+) -> None:
     mask = np.isin(np.arange(CHANNELS), list(columns))
     patch = lk.open(stored.url)[0].select(time=np.array(rows, dtype=np.int64), samples=True).select(distance=mask)
     expected = stored.samples[rows][:, mask]
     assert patch.transpose().data.tobytes() == np.ascontiguousarray(expected.T).tobytes()
     assert patch.data.tobytes() == np.ascontiguousarray(expected).tobytes()
-    assert np.array_equal(patch.coords["time"].to_numpy().astype(np.int64), START + np.array(rows, dtype=np.int64) * 10**6)
+    assert np.array_equal(
+        patch.coords["time"].to_numpy().astype(np.int64), START + np.array(rows, dtype=np.int64) * 10**6
+    )
 
 
 def test_zarr_reads_the_same_samples_and_times_of_every_granule(stored: Stored) -> None:

@@ -67,7 +67,9 @@ def test_a_cut_has_the_stamps_of_the_whole(case: tuple[TimeAxis, list[int]], sta
 
 
 @given(axes(), st.slices(60), st.data())
-def test_slices_and_numbers_pick_as_in_a_list(case: tuple[TimeAxis, list[int]], key: slice, data: st.DataObject) -> None:
+def test_slices_and_numbers_pick_as_in_a_list(
+    case: tuple[TimeAxis, list[int]], key: slice, data: st.DataObject
+) -> None:
     axis, stamps = case
     assert axis[key].to_ns().tolist() == stamps[key]
     if stamps:
@@ -87,7 +89,9 @@ def test_find_counts_the_stamps_before(case: tuple[TimeAxis, list[int]], data: s
 
 
 @given(axes(), st.lists(st.integers(0, 1000), max_size=6))
-def test_parts_put_together_are_the_same_axis_in_as_many_pieces(case: tuple[TimeAxis, list[int]], cuts: list[int]) -> None:
+def test_parts_put_together_are_the_same_axis_in_as_many_pieces(
+    case: tuple[TimeAxis, list[int]], cuts: list[int]
+) -> None:
     axis, _ = case
     borders = [0, *sorted(min(cut, axis.size) for cut in cuts), axis.size]
     again = TimeAxis.concatenate(axis.cut(a, b) for a, b in zip(borders[:-1], borders[1:], strict=True))
@@ -102,7 +106,11 @@ def test_a_shifted_axis_moves_as_a_whole(start: int, step: Fraction, size: int, 
     assert axis.shifted(shift).to_ns().tolist() == [stamp + shift for stamp in truth(start, step, size)[1:]]
 
 
-@given(st.integers(-(2**60), 2**60), st.sampled_from([1000.0, 1050.0, 3.0, 250.0, 1024.0, 62.5, 999.9]), st.integers(0, 10**12))
+@given(
+    st.integers(-(2**60), 2**60),
+    st.sampled_from([1000.0, 1050.0, 3.0, 250.0, 1024.0, 62.5, 999.9]),
+    st.integers(0, 10**12),
+)
 def test_stamps_far_along_a_line_do_not_overflow(start: int, hertz: float, index: int) -> None:
     if index * 10**9 / hertz > 2**61:
         index = int(2**61 * hertz / 10**9)
@@ -129,7 +137,12 @@ def test_a_rate_is_the_ratio_that_its_float_stands_for(numerator: int, denominat
 
 @pytest.mark.parametrize(
     ("hertz", "step"),
-    [(1000.0, Fraction(10**6)), (1050.0, Fraction(10**9, 1050)), (3.0, Fraction(10**9, 3)), (1 / 3, Fraction(3 * 10**9))],
+    [
+        (1000.0, Fraction(10**6)),
+        (1050.0, Fraction(10**9, 1050)),
+        (3.0, Fraction(10**9, 3)),
+        (1 / 3, Fraction(3 * 10**9)),
+    ],
 )
 def test_a_usual_rate_is_exact(hertz: float, step: Fraction) -> None:
     assert TimeAxis.from_rate(0, hertz, 2).step == step
@@ -188,13 +201,20 @@ def test_pieces_on_other_lines_stay_apart() -> None:
     assert joined.step == 10**6
 
 
-@given(st.fractions(Fraction(1, 10**4), 10**10, max_denominator=10**6), st.sampled_from([Fraction(1, 10**3), Fraction(1, 10**5)]))
+@given(
+    st.fractions(Fraction(1, 10**4), 10**10, max_denominator=10**6),
+    st.sampled_from([Fraction(1, 10**3), Fraction(1, 10**5)]),
+)
 @example(Fraction(10**9, 1050), Fraction(1, 10**4))
-def test_the_simplest_ratio_has_the_smallest_denominator_within_the_tolerance(value: Fraction, tolerance: Fraction) -> None:
+def test_the_simplest_ratio_has_the_smallest_denominator_within_the_tolerance(
+    value: Fraction, tolerance: Fraction
+) -> None:
     found = simplest_ratio(value, tolerance)
     low, high = value * (1 - tolerance), value * (1 + tolerance)
     assert low <= found <= high
-    smallest = next(den for den in range(1, value.denominator + 1) if -(-low.numerator * den // low.denominator) <= high * den)
+    smallest = next(
+        den for den in range(1, value.denominator + 1) if -(-low.numerator * den // low.denominator) <= high * den
+    )
     assert found.denominator == smallest
 
 
