@@ -171,9 +171,9 @@ def _label(ax: Axes, patch: Patch, down: str, across: str) -> None:
             from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
             axis = ax.xaxis if name == "x" else ax.yaxis
-            locator = AutoDateLocator()
+            locator = AutoDateLocator()  # type: ignore[no-untyped-call]
             axis.set_major_locator(locator)
-            axis.set_major_formatter(ConciseDateFormatter(locator))
+            axis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
             text = f"{dim} (UTC)"
         else:
             text = f"{dim} ({coord.units})" if coord.units else dim

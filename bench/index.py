@@ -9,22 +9,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from recording import new_store
-from servers import BUCKET
 
 import archive as lk
 from archive.index import layout
 from archive.index.leaves import LEAF_ROWS, encode_leaf
 from archive.index.snapshot import Snapshot
 from archive.view import open_view
+from bench.recording import new_store
+from bench.servers import BUCKET
 from ingest.run import put_commit
 
 if TYPE_CHECKING:
-    from servers import Counting
-
     from archive.index.dataset import Dataset
     from archive.index.rows import Row
     from archive.store import Store
+    from bench.servers import Counting
 
 __all__ = ["measure"]
 

@@ -1,6 +1,6 @@
 """A proxy in front of an S3 server that adds time to each request, counts, and misbehaves when told to.
 
-    python bench/proxy.py LISTEN UPSTREAM
+    python -m bench.proxy LISTEN UPSTREAM
 
 `GET http://127.0.0.1:(LISTEN+1)/?delay_ms=25&http503=0.1` sets what it does, `/?reset_counts=1` sets the counters to
 zero, and every answer there is the counters as JSON. The Host header goes on unchanged, so that signatures hold.

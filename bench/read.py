@@ -1,6 +1,6 @@
 """Reading, measured side by side: Lightkeep, the limit, zarr-python and tensorstore over the same S3 server.
 
-    python bench/read.py [--minutes 60] [--repeats 5] [--write]
+    python -m bench.read [--minutes 60] [--repeats 5] [--write]
 
 Everything goes through a proxy that adds time to each request and counts requests and bytes on the wire. The limit is
 what it costs to ask obstore for exactly the bytes that Lightkeep asks for, their places being known, and to decode them
@@ -21,19 +21,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import index
 import numpy as np
 import obstore
 from obstore.store import S3Store
-from recording import CHANNELS, RATE, START, machine, new_store, write_files
-from servers import BUCKET, Counting, counting, seaweed
-from table import markdown, save
 
 import archive as lk
 from archive.codec import codec_for
 from archive.index import layout
 from archive.lazy import Work, pretended
 from archive.read import ByteRange, plan, worker_threads
+from bench import index
+from bench.recording import CHANNELS, RATE, START, machine, new_store, write_files
+from bench.servers import BUCKET, Counting, counting, seaweed
+from bench.table import markdown, save
 from ingest.plan import Settings
 from ingest.run import ingest
 
@@ -261,7 +261,7 @@ class TensorStore:
         granules = self._granules[case.name]
         opening = {key: self._open(key) for key, *_ in granules if key not in self._held}
         self._held |= {key: future.result() for key, future in opening.items()}
-        reading = [self._held[key][window].read() for key, *window in ((key, a, b) for key, a, b in granules)]
+        reading = [self._held[key][times, channels].read() for key, times, channels in granules]
         return np.concatenate([future.result() for future in reading])
 
     def _open(self, key: str) -> Any:
@@ -397,7 +397,7 @@ def _page(reads: Sequence[dict[str, Any]], opens: Sequence[dict[str, Any]], minu
         [
             "# Reading, measured",
             "",
-            f"`python bench/read.py --write`, on {machine()}.",
+            f"`python -m bench.read --write`, on {machine()}.",
             f"{CHANNELS} channels, int16 at {RATE} Hz, {minutes} minutes, from one-minute PRODML files, in SeaweedFS,",
             "through a proxy that adds time to each request and counts. Medians of interleaved repetitions.",
             "",

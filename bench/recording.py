@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from servers import BUCKET
 
 from archive.store import Store, open_store
+from bench.servers import BUCKET
 from ingest.initialise import initialise
 from ingest.synthetic import Acquisition, Earthquake, Train, write_prodml
 from ingest.synthetic.vendor import Header

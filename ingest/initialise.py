@@ -10,8 +10,7 @@ import uuid
 from archive.errors import Conflict, InvalidInput, NotFound
 from archive.index import layout
 from archive.index.snapshot import Snapshot, check_version
-from archive.store import Get, List, Store
-from ingest.probe import probe
+from archive.store import Get, List, Store, probe
 
 __all__ = ["initialise"]
 

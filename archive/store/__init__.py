@@ -1,6 +1,14 @@
-"""Stores: the only place that does I/O on an archive."""
+"""Object stores behind one small face: buckets, folders, memory, and what else fsspec knows.
 
-from archive.store.requests import Counts, Entry, Get, List, Object
-from archive.store.store import Store, open_store
+Everything above this package is plain functions; concurrency, retries, time-outs and credentials
+live here and nowhere else.
+"""
 
-__all__ = ["Counts", "Entry", "Get", "List", "Object", "Store", "open_store"]
+from __future__ import annotations
+
+from archive.store.facade import Store
+from archive.store.opening import open_store
+from archive.store.probe import probe
+from archive.store.values import Buffer, Counts, Entry, Get, List, Object
+
+__all__ = ["Buffer", "Counts", "Entry", "Get", "List", "Object", "Store", "open_store", "probe"]

@@ -1,231 +1,161 @@
-"""From a URL and options to a backend: where credentials come from, and what may be told of them."""
+"""Where the credentials for S3 come from.
+
+In this order: storage options; the profile that they name; the environment; the profile that
+`AWS_PROFILE` names, or the default one; the role of the machine, which obstore asks for.
+"""
 
 from __future__ import annotations
 
 import configparser
-import datetime as dt
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from archive.errors import AccessDenied, InvalidInput, NotFound
-from archive.store.folder import FolderBackend
-from archive.store.objects import ObjectBackend
+from archive.errors import InvalidInput, MissingExtra
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from archive.store.requests import Backend
+__all__ = ["Access", "s3_access"]
 
-__all__ = ["Place", "backend_of", "place_of"]
-
-_ALIASES = {
-    "key": "access_key_id",
-    "aws_access_key_id": "access_key_id",
-    "secret": "secret_access_key",
-    "aws_secret_access_key": "secret_access_key",
-    "token": "session_token",
-    "aws_session_token": "session_token",
-    "anon": "anonymous",
-    "skip_signature": "anonymous",
-    "endpoint": "endpoint_url",
-    "aws_endpoint_url": "endpoint_url",
-    "region_name": "region",
-    "aws_region": "region",
-}
-_SECRETS = ("access_key_id", "secret_access_key", "session_token")
-_OPEN = ("endpoint_url", "region", "anonymous", "profile")
-TUNING = ("stall_seconds", "max_retries", "retry_seconds", "requests_in_flight")
-_OBJECT_SCHEMES = frozenset({"s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl", "http", "https"})
-_memories: dict[tuple[int, str], Any] = {}
+_KEYS = ("access_key_id", "secret_access_key", "session_token")
+# A profile with one of these gets its keys by a conversation that only boto3 knows.
+_EXOTIC = ("role_arn", "sso_session", "sso_start_url", "sso_account_id", "credential_process", "source_profile")
+_ROLES = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a store is and how to get in, without a secret: this much travels in a pickle.
+class Access:
+    """How a bucket is addressed and who asks.
 
     Parameters
     ----------
-    url
-        Without user, password or query.
-    options
-        Endpoint, region, anonymous access, profile and tuning.
-    credentials
-        Name of the source of the credentials: environment, profile NAME, anonymous, or given.
-    home
-        The process that a `memory://` store lives in, else 0.
+    source
+        Name of the source of the credentials, for messages.
+    config
+        obstore's settings, secrets among them.
+    provider
+        What gives the credentials, where they are not in `config`.
     """
 
-    url: str
-    options: Mapping[str, Any]
-    credentials: str
-    home: int = 0
+    source: str
+    config: dict[str, Any] = field(repr=False)
+    provider: Callable[[], Any] | None = field(default=None, repr=False)
 
 
-def place_of(url: str, options: Mapping[str, Any]) -> tuple[Place, dict[str, Any]]:
-    """Return the place that a URL and options name, and the literal secrets among the options.
+def s3_access(options: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Access:
+    """Return the access that the options and the environment give.
 
     Raises
     ------
     InvalidInput
-        An option is unknown, or the URL carries credentials.
+        The profile does not exist, or only half a key is given.
+    MissingExtra
+        The profile needs boto3.
     """
-    scheme, _, rest = url.partition("://")
-    if not rest or scheme == "file":
-        return Place(url=f"file://{_folder(url)}", options=_tuning_of(options), credentials="none"), {}
-    if not rest.strip("/"):
-        raise InvalidInput(f"{url}: the URL names no bucket or host")
-    parts = urlsplit(url)
-    if parts.password or ("@" in parts.netloc and scheme in {"s3", "http", "https"}):
-        raise InvalidInput(
-            f"{scheme}://...: credentials do not belong in a URL; use the environment or storage_options"
-        )
-    plain = f"{scheme}://{rest.split('?')[0].rstrip('/')}"
-    if scheme == "memory":
-        return Place(url=plain, options=_tuning_of(options), credentials="none", home=os.getpid()), {}
-    if scheme not in _OBJECT_SCHEMES:
-        return Place(url=plain, options=dict(options), credentials="given"), {}
-    named = {_ALIASES.get(name, name): value for name, value in options.items()}
-    if scheme.startswith("s3"):
-        unknown = [name for name in named if name not in (*_SECRETS, *_OPEN, *TUNING)]
-        if unknown:
-            raise InvalidInput(
-                f"storage_options: unknown {', '.join(unknown)}; known: {', '.join((*_OPEN, *_SECRETS, *TUNING))}"
-            )
-    secrets = {name: named.pop(name) for name in list(named) if name not in (*_OPEN, *TUNING)}
-    return Place(url=plain, options=named, credentials=_source_name(named, secrets)), secrets
+    config = {name: value for name, value in options.items() if name not in ("profile", "anonymous")}
+    if _anonymous(options, environ):
+        for name in _KEYS:
+            config.pop(name, None)
+        return _addressed(Access(source="anonymous", config={**config, "skip_signature": True}), {}, environ)
+    if "access_key_id" in config or "secret_access_key" in config:
+        return _addressed(_given(config, environ), {}, environ)
+    named = options.get("profile")
+    if named is None and "AWS_ACCESS_KEY_ID" in environ:
+        return _addressed(Access(source="environment", config=config), {}, environ)
+    chosen = named or environ.get("AWS_PROFILE")
+    if chosen is None and any(role in environ for role in _ROLES):
+        return _addressed(Access(source="environment", config=config), {}, environ)
+    name = str(chosen or "default")
+    profile = _profile(name, environ, required=chosen is not None)
+    return _addressed(_from_profile(name, profile, config, environ), profile, environ)
 
 
-def _tuning_of(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if name in TUNING}
+def _anonymous(options: Mapping[str, Any], environ: Mapping[str, str]) -> bool:
+    asked = options.get("anonymous", environ.get("AWS_SKIP_SIGNATURE", ""))
+    return str(asked).lower() in ("1", "true", "yes", "on")
 
 
-def _source_name(options: Mapping[str, Any], secrets: Mapping[str, Any]) -> str:
-    if secrets:
-        return "given"
-    if options.get("anonymous"):
-        return "anonymous"
-    profile = options.get("profile") or (None if "AWS_ACCESS_KEY_ID" in os.environ else os.environ.get("AWS_PROFILE"))
-    return f"profile {profile}" if profile else "environment"
+def _given(config: dict[str, Any], environ: Mapping[str, str]) -> Access:
+    missing = [name for name in _KEYS[:2] if not config.get(name)]
+    if missing:
+        raise InvalidInput(f"storage_options: {missing[0]} is missing; a key has an id and a secret")
+    return _fixed("given", config, environ)
 
 
-def _folder(url: str) -> Path:
-    path = url.removeprefix("file://")
-    return Path(path.removeprefix("localhost")).expanduser().absolute()
+def _fixed(source: str, config: dict[str, Any], environ: Mapping[str, str]) -> Access:
+    """Return access by the key in `config`, whatever else the environment holds."""
+    if "session_token" in config or not {"AWS_SESSION_TOKEN", "AWS_TOKEN"} & set(environ):
+        return Access(source=source, config=config)
+    # obstore would send the environment's session token with a key that it does not belong to.
+    rest = {name: value for name, value in config.items() if name not in _KEYS}
+    key = {"access_key_id": config["access_key_id"], "secret_access_key": config["secret_access_key"]}
+    return Access(source=source, config=rest, provider=lambda: {**key, "token": None, "expires_at": None})
 
 
-def backend_of(place: Place, secrets: Mapping[str, Any]) -> Backend:
-    """Return what talks to a place.
-
-    Raises
-    ------
-    AccessDenied
-        The credentials were given literally in another process, and this one has none.
-    """
-    scheme, _, rest = place.url.partition("://")
-    if scheme == "file":
-        return FolderBackend(Path(rest))
-    stall = float(place.options.get("stall_seconds", 20))
-    if scheme == "memory":
-        return _memory(place, rest, stall)
-    if scheme in {"http", "https"}:
-        from obstore.store import HTTPStore
-
-        reader = HTTPStore.from_url(place.url, client_options=_client(place.url, stall), retry_config=_no_retries())
-        return ObjectBackend(reader, reader, name=place.url, stall=stall, writable=False, can_list=False)
-    if scheme in {"s3", "s3a"}:
-        return _s3(place, secrets, stall)
-    if scheme in _OBJECT_SCHEMES:
-        from obstore import store as stores
-
-        from_url: Any = stores.from_url
-
-        clients = [
-            from_url(place.url, client_options=_client(place.url, wait), retry_config=_no_retries(), **secrets)
-            for wait in (stall, None)
-        ]
-        return ObjectBackend(*clients, name=place.url, stall=stall)
-    from archive.store.foreign import ForeignBackend
-
-    return ForeignBackend(place.url, place.options)
+def _from_profile(name: str, profile: dict[str, str], config: dict[str, Any], environ: Mapping[str, str]) -> Access:
+    source = f"profile {name}"
+    keys = {key: profile[f"aws_{key}"] for key in _KEYS if profile.get(f"aws_{key}")}
+    if len(keys) >= 2:  # noqa: PLR2004 -- an id and its secret
+        return _fixed(source, {**config, **keys}, environ)
+    if any(key in profile for key in _EXOTIC):
+        return Access(source=source, config=config, provider=_boto3_provider(name))
+    return Access(source="the machine's role" if not profile else source, config=config)
 
 
-def _memory(place: Place, name: str, stall: float) -> Backend:
-    from obstore.store import MemoryStore
+def _boto3_provider(name: str) -> Callable[[], Any]:
+    try:
+        import boto3  # type: ignore[import-untyped, unused-ignore] # its stubs are another package
+        from obstore.auth.boto3 import Boto3CredentialProvider
+    except ImportError as error:
+        raise MissingExtra(
+            f"profile {name}: its keys come by single sign-on, a role or a command, which needs boto3; "
+            "run: pip install boto3"
+        ) from error
+    provider: Callable[[], Any] = Boto3CredentialProvider(boto3.Session(profile_name=name))
+    return provider
 
-    if place.home != os.getpid():
-        raise NotFound(f"{place.url} lives in the memory of another process; use a folder or a bucket to share it")
-    store = _memories.setdefault((place.home, name), MemoryStore())
-    return ObjectBackend(store, store, name=place.url, stall=stall)
 
-
-def _s3(place: Place, secrets: Mapping[str, Any], stall: float) -> Backend:
-    from obstore.store import S3Store
-
-    bucket, _, prefix = place.url.partition("://")[2].partition("/")
-    found = dict(secrets) or _from_profile(place)
+def _addressed(access: Access, profile: Mapping[str, str], environ: Mapping[str, str]) -> Access:
+    """Return `access` with the endpoint and region that nothing nearer has set."""
+    config = dict(access.config)
     endpoint = (
-        place.options.get("endpoint_url") or found.pop("endpoint_url", None) or os.environ.get("AWS_ENDPOINT_URL")
+        config.get("endpoint")
+        or environ.get("AWS_ENDPOINT_URL_S3")
+        or environ.get("AWS_ENDPOINT_URL")
+        or environ.get("AWS_ENDPOINT")
+        or profile.get("endpoint_url")
     )
-    region = place.options.get("region") or found.pop("region", None)
-    region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    if place.credentials == "given" and not secrets and "AWS_ACCESS_KEY_ID" not in os.environ:
-        raise AccessDenied(
-            f"{place.url}: its credentials were given as literals, which do not travel between processes; "
-            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in this worker's environment"
-        )
-    settings: dict[str, Any] = {**found, "region": region}
-    if endpoint:
-        settings["endpoint"] = endpoint
-        settings["virtual_hosted_style_request"] = False
-    if place.options.get("anonymous") or os.environ.get("AWS_SKIP_SIGNATURE", "").lower() in {"1", "true"}:
-        settings["skip_signature"] = True
-    clients = [
-        S3Store(
-            bucket,
-            prefix=prefix or None,
-            client_options=_client(endpoint or "", wait),
-            retry_config=_no_retries(),
-            **settings,
-        )
-        for wait in (stall, None)
-    ]
-    return ObjectBackend(*clients, name=place.url, stall=stall)
+    region = (
+        config.get("region")
+        or environ.get("AWS_REGION")
+        or environ.get("AWS_DEFAULT_REGION")
+        or profile.get("region")
+        or ("us-east-1" if endpoint else None)
+    )
+    config |= {name: value for name, value in (("endpoint", endpoint), ("region", region)) if value}
+    return Access(source=access.source, config=config, provider=access.provider)
 
 
-def _from_profile(place: Place) -> dict[str, Any]:
-    """Return the keys, region and endpoint of an AWS profile, where one is named."""
-    if not place.credentials.startswith("profile "):
-        return {}
-    name = place.credentials.removeprefix("profile ")
-    held: dict[str, str] = {}
-    for variable, file, section in (
-        ("AWS_CONFIG_FILE", "config", name if name == "default" else f"profile {name}"),
-        ("AWS_SHARED_CREDENTIALS_FILE", "credentials", name),
-    ):
-        parser = configparser.ConfigParser(interpolation=None)
-        parser.read(os.environ.get(variable) or Path.home() / ".aws" / file)
-        if parser.has_section(section):
-            held.update(parser.items(section))
-    if "aws_access_key_id" not in held:
-        raise AccessDenied(
-            f"{place.url}: the AWS profile {name!r} holds no access key; run aws configure --profile {name}"
-        )
-    wanted = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "region", "endpoint_url")
-    return {_ALIASES.get(key, key): held[key] for key in wanted if key in held}
+def _profile(name: str, environ: Mapping[str, str], *, required: bool) -> dict[str, str]:
+    """Return what both files say of the profile; the credentials file wins."""
+    home = Path(environ.get("HOME", "~")).expanduser() / ".aws"
+    config = _sections(Path(environ.get("AWS_CONFIG_FILE", home / "config")).expanduser())
+    shared = _sections(Path(environ.get("AWS_SHARED_CREDENTIALS_FILE", home / "credentials")).expanduser())
+    profiles = {section.removeprefix("profile ").strip(): dict(values) for section, values in config.items()}
+    for section, values in shared.items():
+        profiles.setdefault(section, {}).update(values)
+    if name not in profiles and required:
+        known = ", ".join(sorted(profiles)) or "no profile"
+        raise InvalidInput(f"profile {name}: no such profile; {home} has {known}")
+    return profiles.get(name, {})
 
 
-def _client(endpoint: str, read_timeout: float | None) -> Any:
-    options: dict[str, Any] = {"timeout": dt.timedelta(days=1), "connect_timeout": dt.timedelta(seconds=5)}
-    if read_timeout is not None:
-        options["read_timeout"] = dt.timedelta(seconds=read_timeout)
-    if endpoint.startswith("http://"):
-        options["allow_http"] = True
-    return options
-
-
-def _no_retries() -> Any:
-    """Return the setting that leaves retries to us, so that each is counted and bounded once."""
-    return {"max_retries": 0, "retry_timeout": dt.timedelta(seconds=60)}
+def _sections(path: Path) -> dict[str, dict[str, str]]:
+    parser = configparser.RawConfigParser(strict=False)
+    try:
+        parser.read(path, encoding="utf-8")
+    except configparser.Error as error:
+        raise InvalidInput(f"{path}: not a file of AWS profiles; see the AWS CLI's documentation") from error
+    return {section: dict(parser[section]) for section in parser.sections()}

@@ -1,157 +1,190 @@
-"""Object stores, through obstore: one call here is one request on the wire."""
+"""Buckets, web folders and memory, through obstore."""
 
 from __future__ import annotations
 
 import asyncio
-import re
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import obstore
-from obstore import exceptions
 
-from archive.errors import AccessDenied, Conflict, DamagedData, NotFound, ReadOnlyStore, StoreTrouble
-from archive.store.requests import Entry, Get, List, Object
+from archive.errors import DamagedData, StoreTrouble, UnsafeStore
+from archive.store.backend import Transient
+from archive.store.faults import FAILURES, Asked, translate
+from archive.store.loop import was_forked
+from archive.store.values import Entry, Object
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
+
+    from obstore import GetOptions, ObjectMeta, PutMode, UpdateVersion
+    from obstore.store import ObjectStore
+
+    from archive.store.values import Buffer, Get, List
 
 __all__ = ["ObjectBackend"]
 
-_SLOWEST = 128 * 1024  # bytes a second, below which an upload counts as stalled
+# Both what S3 gives in a page and what it deletes at once.
 _PAGE = 1000
-_METADATA_SERVICE = "169.254.169.254"  # asked for credentials when there are none
-_CODE = re.compile(r"<Code>([^<]{1,80})</Code>")
-_MESSAGE = re.compile(r"<Message>([^<]{1,200})</Message>")
-_DENIED = frozenset(
-    {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "Forbidden"}
-)
 
 
 class ObjectBackend:
-    """One bucket and prefix.
+    """A store that obstore knows.
 
     Parameters
     ----------
     reader, writer
-        The same place through two clients: the reader's gives up when no byte comes for `stall`
-        seconds; the writer's does not, since it would count the time of the upload as silence.
-    stall
-        Seconds without progress after which a request is given up.
+        Two clients of one store: time without progress bounds the reader, whose body arrives in
+        pieces; a PUT makes no progress that could be seen, so the writer has no limit of its own.
+    prefix
+        Folder inside the store, empty or with a slash at its end.
+    url, credentials
+        For messages: the place and where its credentials came from, without secrets.
+    versioned
+        A write names the version it replaces by a number beside the ETag (Google Cloud Storage).
+    bulk
+        Deletes go by the thousand.
     """
 
+    local_clock = False
+
     def __init__(
-        self, reader: Any, writer: Any, *, name: str, stall: float, writable: bool = True, can_list: bool = True
+        self,
+        *,
+        reader: ObjectStore,
+        writer: ObjectStore,
+        prefix: str,
+        url: str,
+        credentials: str,
+        writable: bool = True,
+        can_list: bool = True,
+        versioned: bool = False,
+        bulk: bool = False,
     ) -> None:
-        self._reader, self._writer, self._name, self._stall = reader, writer, name, stall
-        self.writable, self.can_list = writable, can_list
+        self._reader = reader
+        self._writer = writer
+        self._prefix = prefix
+        self._url = url
+        self._credentials = credentials
+        self._versioned = versioned
+        self._bulk = bulk
+        self.writable = writable
+        self.can_list = can_list
 
     async def get(self, request: Get) -> Object | None:
-        """Return an object or a part of it."""
-        options: Any = {}
-        if request.start is not None and request.stop is not None:
-            options["range"] = (request.start, request.stop)
-        if request.etag is not None:
-            options["if_match"] = request.etag
-        if request.unless_etag is not None:
-            options["if_none_match"] = request.unless_etag
-        with self._errors(request.key):
-            try:
-                reply = await obstore.get_async(self._reader, request.key, options=options)
-                data = await reply.bytes_async()
-            except exceptions.NotModifiedError:
-                return None
-        meta = reply.meta
-        body = memoryview(data)
-        if request.stop is not None and len(body) != request.stop - (request.start or 0):
-            raise DamagedData(
-                f"{request.key}: {meta['size']} bytes, too few for bytes {request.start} to {request.stop}"
-            )
-        return Object(request.key, body, meta["size"], meta["e_tag"], meta["last_modified"])
+        """Return the object or range, or `None` if it still has the ETag `unless_etag`."""
+        asked = self._asked("read", request.key)
+        try:
+            answer = await obstore.get_async(self._reader, self._prefix + request.key, options=_options(request))
+            data = await answer.bytes_async()
+        except obstore.exceptions.NotModifiedError:
+            return None
+        except FAILURES as error:
+            raise translate(error, asked) from error
+        _check_length(request, len(data), answer.meta["size"], asked)
+        entry = self._entry(answer.meta)
+        return Object(key=request.key, data=data, size=entry.size, etag=entry.etag, modified=entry.modified)
 
     async def head(self, key: str) -> Entry:
-        """Return what a listing would say of an object."""
-        with self._errors(key):
-            meta = await obstore.head_async(self._reader, key)
-        return Entry(key, meta["size"], meta["e_tag"], meta["last_modified"])
-
-    async def put(self, key: str, data: Buffer, etag: str) -> str:
-        """Write an object in one request if the condition holds, and return its tag."""
-        size = memoryview(data).nbytes
-        mode: Any = {"e_tag": etag} if etag else "create"
-        put = obstore.put_async(self._writer, key, bytes(data), mode=mode, use_multipart=False)
-        with self._errors(key):
-            try:
-                result = await asyncio.wait_for(put, self._stall + size / _SLOWEST)
-            except TimeoutError as error:
-                raise StoreTrouble(f"{key}: the upload of {size} bytes to {self._name} makes no progress") from error
-        return str(result["e_tag"])
-
-    async def entries(self, request: List) -> Sequence[Entry]:
-        """Return the objects under a prefix, sorted by key, a thousand a request."""
-        if not self.can_list:
-            raise ReadOnlyStore(f"{self._name}: this kind of store cannot list")
-        found: list[Entry] = []
-        folder, _, _name = request.prefix.rpartition("/")
-        with self._errors(request.prefix):
-            stream = obstore.list(self._reader, folder or None, chunk_size=_PAGE)
-            while page := await anext(stream, None):
-                found.extend(Entry(m["path"], m["size"], m["e_tag"], m["last_modified"]) for m in page)
-                if request.limit is not None and len(found) >= request.limit:
-                    break
-        wanted = [entry for entry in found if entry.key.startswith(request.prefix)]
-        return sorted(wanted, key=lambda entry: entry.key)[: request.limit]
-
-    async def delete(self, keys: Sequence[str]) -> None:
-        """Remove objects."""
-        for key in keys:
-            with self._errors(key):
-                try:
-                    await asyncio.wait_for(obstore.delete_async(self._writer, key), self._stall)
-                except (exceptions.NotFoundError, FileNotFoundError):
-                    pass
-                except TimeoutError as error:
-                    raise StoreTrouble(f"{key}: {self._name} does not answer") from error
-
-    @contextmanager
-    def _errors(self, key: str) -> Iterator[None]:
+        """Return what the store knows of the object."""
+        asked = self._asked("read", key)
         try:
-            yield
-        except (exceptions.NotFoundError, FileNotFoundError) as error:
-            if "NoSuchBucket" in str(error):
-                raise NotFound(f"{self._name}: no such bucket; check the URL, or make the bucket first") from error
-            raise NotFound(f"{key}: no such object in {self._name}") from error
-        except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
-            raise Conflict(f"{key}: exists already or has changed in {self._name}") from error
-        except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
-            raise self._denied(key, error) from error
-        except exceptions.NotSupportedError as error:
-            raise ReadOnlyStore(f"{self._name}: {key} cannot be written conditionally in this kind of store") from error
-        except (exceptions.BaseError, OSError) as error:
-            code = _CODE.search(str(error))
-            if _METADATA_SERVICE in str(error):
-                raise AccessDenied(
-                    f"{self._name}: no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or "
-                    "AWS_PROFILE, or read a public bucket with anonymous=True"
-                ) from error
-            if code and code[1] == "NoSuchBucket":
-                raise NotFound(f"{self._name}: no such bucket; check the URL, or make the bucket first") from error
-            if (code and code[1] in _DENIED) or "credential" in str(error).lower():
-                raise self._denied(key, error) from error
-            raise StoreTrouble(f"{key}: {self._name}: {_short(error)}") from error
+            return self._entry(await obstore.head_async(self._reader, self._prefix + key))
+        except FAILURES as error:
+            raise translate(error, asked) from error
 
-    def _denied(self, key: str, error: Exception) -> AccessDenied:
-        return AccessDenied(
-            f"{key}: {self._name} refuses these credentials ({_short(error)}); "
-            "check AWS_ACCESS_KEY_ID, AWS_PROFILE or storage_options"
+    async def pages(self, request: List) -> AsyncGenerator[list[Entry]]:
+        """Yield the pages of a listing, one request each, sorted by key."""
+        asked = self._asked("list", request.prefix)
+        try:
+            stream = obstore.list(self._reader, (self._prefix + request.prefix) or None, chunk_size=_PAGE)
+            async for page in stream:
+                yield [self._entry(meta) for meta in page]
+        except FAILURES as error:
+            raise translate(error, asked) from error
+
+    async def put(self, key: str, data: Buffer, etag: str | None, seconds: float) -> str:
+        """Write `data` if the object has `etag` (or, with `None`, does not exist), else `Conflict`."""
+        asked = self._asked("write", key)
+        mode: PutMode = "create" if etag is None else self._version(etag)
+        try:
+            async with asyncio.timeout(seconds):
+                result = await obstore.put_async(
+                    self._writer, self._prefix + key, memoryview(data).cast("B"), mode=mode, use_multipart=False
+                )
+        except TimeoutError as error:
+            raise Transient(f"no answer to a write of {memoryview(data).nbytes} bytes in {seconds:.0f} s") from error
+        except FAILURES as error:
+            raise translate(error, asked) from error
+        written = self._etag(result["e_tag"], result["version"])
+        if written is None:
+            raise UnsafeStore(f"{self._url}: the store gives no ETags, so no write can be told from another")
+        return written
+
+    async def delete(self, keys: Sequence[str]) -> int:
+        """Remove objects; missing ones are fine. Returns the number of requests."""
+        step = _PAGE if self._bulk else 1
+        for first in range(0, len(keys), step):
+            await self._delete_some(keys[first : first + step])
+        return -(-len(keys) // step)
+
+    async def _delete_some(self, keys: Sequence[str]) -> None:
+        asked = self._asked("delete", keys[0])
+        try:
+            await obstore.delete_async(self._reader, [self._prefix + key for key in keys])
+        except FAILURES as error:
+            # Some stores (Google's, Azure's) say 404 where S3 says nothing.
+            if not isinstance(error, FileNotFoundError) or "NoSuchBucket" in str(error) or len(keys) > 1:
+                raise translate(error, asked) from error
+
+    def _asked(self, action: str, key: str) -> Asked:
+        if was_forked():
+            # obstore's threads stay behind in the parent, and a request here would wait for ever.
+            raise StoreTrouble(
+                f"{self._url}: this process was forked from one that had used a store; "
+                "start workers with the spawn or forkserver method"
+            )
+        place = f"{self._url}/{key}" if key else self._url
+        return Asked(action=action, place=place, store=self._url, credentials=self._credentials)
+
+    def _entry(self, meta: ObjectMeta) -> Entry:
+        return Entry(
+            key=meta["path"].removeprefix(self._prefix),
+            size=meta["size"],
+            etag=self._etag(meta["e_tag"], meta["version"]),
+            modified=meta["last_modified"],
         )
 
+    def _etag(self, etag: str | None, version: str | None) -> str | None:
+        return f"{etag}#{version}" if self._versioned and etag and version else etag
 
-def _short(error: Exception) -> str:
-    """Return the server's own code and message, or the last words of an error chain; never a URL's query."""
-    text = str(error)
-    code, message = _CODE.search(text), _MESSAGE.search(text)
-    if code:
-        return f"{code[1]}: {message[1]}" if message else code[1]
-    line = re.sub(r"\?[^\s)\"]+", "", text.split("\n\n", maxsplit=1)[0].replace("\n", " "))
-    return line if len(line) <= 300 else f"{line[:140]} ... {line[-140:]}"  # noqa: PLR2004 - one line or two
+    def _version(self, etag: str) -> UpdateVersion:
+        # obstore 0.12 raises TypeError on a version of None, so the key is left out.
+        plain, mark, version = etag.partition("#")
+        return {"e_tag": plain, "version": version} if self._versioned and mark else {"e_tag": etag}
+
+
+def _options(request: Get) -> GetOptions | None:
+    options: dict[str, Any] = {}
+    if request.stop is not None:
+        options["range"] = (request.start or 0, request.stop)
+    elif request.start:
+        options["range"] = {"offset": request.start}
+    if request.etag is not None:
+        options["if_match"] = request.etag.partition("#")[0]
+    if request.unless_etag is not None:
+        options["if_none_match"] = request.unless_etag.partition("#")[0]
+    return options or None  # type: ignore[return-value] # a TypedDict, built key by key
+
+
+def _check_length(request: Get, got: int, size: int, asked: Asked) -> None:
+    """Raise unless all the bytes of the range have arrived."""
+    start = request.start or 0
+    wanted = (size if request.stop is None else request.stop) - start
+    if got == wanted:
+        return
+    if start + wanted <= size:
+        raise Transient(f"{got} of {wanted} bytes arrived")
+    raise DamagedData(
+        f"{asked.place}: has {size} bytes where bytes {start} to {start + wanted} were wanted; "
+        "restore it or ingest its source again"
+    )
