@@ -11,7 +11,7 @@ from archive.errors import Conflict, DamagedData, InvalidInput, NotFound
 from archive.index import layout
 from archive.index.commits import Commit
 from archive.index.leaves import LeafEntry, LeafTable
-from archive.index.runs import Run, Spans, runs_of
+from archive.index.runs import Run, Spans, reach_of, runs_of
 from archive.index.snapshot import Snapshot
 from archive.store import Get, List
 from archive.times import time_to_ns
@@ -266,7 +266,7 @@ class View:
                 found = runs_of(self._held(leaf).spans, dataset.step)
                 spans.extend((run.first, run.last) for run in found)
         spans.extend((row.time.first, row.time.last) for row in self._young_rows(dataset))
-        return _merged(sorted(spans), int(dataset.step * 3 / 2))
+        return _merged(sorted(spans), reach_of(dataset.step))
 
     def __getstate__(self) -> dict[str, Any]:
         self.settle()

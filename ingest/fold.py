@@ -139,14 +139,18 @@ def _merge_leaves(
     for row in rows:
         before = [number for number, leaf in enumerate(ordered) if leaf.first <= row.time.first]
         homes[before[-1] if before else 0].append(row)
-    touched = [ordered[number] for number in homes if number < len(ordered)]
+    # A row that is there already, or stands for this one, may lie in any leaf that holds the same times.
+    near = {number: [leaf for leaf in ordered if _meet(leaf, held)] for number, held in homes.items()}
+    touched = list(
+        {leaf.key: leaf for number in homes for leaf in [*ordered[number : number + 1], *near[number]]}.values()
+    )
     replies = store.wave([Get(leaf.key) for leaf in touched])
     tables = {leaf.key: LeafTable(leaf, reply.data, dataset) for leaf, reply in zip(touched, replies, strict=True)}
     kept: list[LeafEntry] = []
     objects: list[tuple[str, bytes]] = []
     for number in range(max(len(ordered), 1)):
         leaf = ordered[number] if ordered else None
-        fresh = _unknown(homes.get(number, []), tables[leaf.key] if leaf and leaf.key in tables else None)
+        fresh = _unknown(homes.get(number, []), [tables[other.key] for other in near.get(number, ())])
         if not fresh:
             kept.extend([leaf] if leaf else [])
             continue
@@ -158,6 +162,11 @@ def _merge_leaves(
     return kept, objects
 
 
+def _meet(leaf: LeafEntry, rows: Sequence[Row]) -> bool:
+    """Return whether a leaf holds times that one of the rows holds too."""
+    return any(leaf.first <= row.time.last and row.time.first <= leaf.last for row in rows)
+
+
 def _parts(rows: Sequence[Row], *, last: bool) -> list[list[Row]]:
     """Return rows in leaves: the newest leaf of a dataset fills up, older ones are halved."""
     ordered = sorted(rows, key=lambda row: (row.time.first, row.id))
@@ -165,13 +174,13 @@ def _parts(rows: Sequence[Row], *, last: bool) -> list[list[Row]]:
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
-def _unknown(rows: Sequence[Row], table: LeafTable | None) -> list[Row]:
-    """Return the rows whose samples the leaf does not hold yet: neither under their id nor row by row."""
-    known = set(table.ids()) if table else set()
+def _unknown(rows: Sequence[Row], tables: Sequence[LeafTable]) -> list[Row]:
+    """Return the rows whose samples the leaves do not hold yet: neither under their id nor row by row."""
+    known = {name for table in tables for name in table.ids()}
     fresh = {row.id: row for row in rows if row.id not in known}
     if not fresh:
         return []
-    covered = _coverage(table.rows() if table else [])
+    covered = _coverage(row for table in tables for row in table.rows())
     kept = []
     for row in sorted(fresh.values(), key=lambda row: (-row.time.size, row.time.first, row.id)):
         if row.sources and all(_covers(covered.get((s.sha256, s.block), []), s.start, s.stop) for s in row.sources):

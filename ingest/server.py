@@ -108,7 +108,9 @@ def _flags(data: Path, port: int) -> list[str]:
 
 def _free_port() -> int:
     """Return a port below 32768 such that all that the server needs are free."""
-    for port in range(18_300, 30_000, 40):
+    blocks = range(18_300, 30_000, 40)
+    for number in range(len(blocks)):
+        port = blocks[(os.getpid() + number) % len(blocks)]  # processes that start at once look in other places
         if all(_is_free(port + offset + part) for offset in (0, 10) for part in range(_PORTS)):
             return port
     raise StoreTrouble("no free ports on 127.0.0.1 between 18300 and 30000")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from typing import Any
 
@@ -94,7 +95,7 @@ def test_parts_put_together_are_the_same_axis_in_as_many_pieces(
 ) -> None:
     axis, _ = case
     borders = [0, *sorted(min(cut, axis.size) for cut in cuts), axis.size]
-    again = TimeAxis.concatenate(axis.cut(a, b) for a, b in zip(borders[:-1], borders[1:], strict=True))
+    again = TimeAxis.concatenate(axis.cut(a, b) for a, b in itertools.pairwise(borders))
     assert again == axis
     assert hash(again) == hash(axis)
     assert again.pieces == axis.pieces

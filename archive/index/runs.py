@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from archive.index.rows import Row
 
-__all__ = ["Run", "Spans", "overlaps_of", "runs_of"]
+__all__ = ["Run", "Spans", "overlaps_of", "reach_of", "runs_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +130,14 @@ class Run:
         )
 
 
+def reach_of(step: Fraction) -> int:
+    """Return how long after the last stamp the next may come (ns) and still join: a step and a half, rounded up.
+
+    Rounded up, since stamps on a line are a step apart to the next whole nanosecond.
+    """
+    return -(-3 * step // 2)
+
+
 def runs_of(spans: Spans, step: Fraction) -> list[Run]:
     """Return the contiguous runs of a dataset's rows, in order of time.
 
@@ -153,7 +161,7 @@ def runs_of(spans: Spans, step: Fraction) -> list[Run]:
     start, stop = np.zeros(len(order), dtype=np.int64), spans.columns[4][order].copy()
     if not clean.all():
         order, start, stop, first, last = _without_overlaps(spans, order, half)
-    gaps = first[1:] - last[:-1] > int(step) + half
+    gaps = first[1:] - last[:-1] > reach_of(step)
     borders = [0, *(np.flatnonzero(gaps) + 1).tolist(), len(order)]
     return [
         Run(rows=order[a:b], start=start[a:b], stop=stop[a:b], first=int(first[a]), last=int(last[b - 1]))
