@@ -161,9 +161,7 @@ def test_a_wave_answers_in_order_and_keeps_errors_apart(store: Store) -> None:
     store.create("index/CURRENT", b"1")
     store.create("commits/a", b"2")
     store.create("commits/b", b"3")
-    current, commits, none = store.wave(
-        [Get("index/CURRENT"), List("commits/"), Get("nothing")], return_errors=True
-    )
+    current, commits, none = store.wave([Get("index/CURRENT"), List("commits/"), Get("nothing")], return_errors=True)
     assert bytes(current.data) == b"1"
     assert [entry.key for entry in commits] == ["commits/a", "commits/b"]
     assert isinstance(none, NotFound)

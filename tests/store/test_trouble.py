@@ -5,13 +5,18 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from proxy import FaultProxy
+from obstore import exceptions
 
 from archive.errors import AccessDenied, Conflict, DamagedData, NotFound, ReadOnlyStore, StoreTrouble
 from archive.store import Get, Store, open_store
+from archive.store.backend import Transient
+from archive.store.faults import Asked, translate
+
+if TYPE_CHECKING:
+    from proxy import FaultProxy
 
 FAST = {"stall_seconds": 2.0, "max_retries": 4}
 Answering = Callable[..., dict[str, Any]]
@@ -79,7 +84,9 @@ def test_a_lost_answer_to_a_swap_is_our_own_write(behind: Store, proxy: FaultPro
     assert (found.etag, bytes(found.data)) == (etag, body)
 
 
-def test_a_lost_answer_does_not_hide_another_writer(behind: Store, proxy: FaultProxy, s3_options: dict[str, Any]) -> None:
+def test_a_lost_answer_does_not_hide_another_writer(
+    behind: Store, proxy: FaultProxy, s3_options: dict[str, Any]
+) -> None:
     other = open_store(behind.url, storage_options=s3_options)
     first = other.create("current", b"1")
     second = other.swap("current", b"2", first)
@@ -128,7 +135,9 @@ def test_what_never_passes_ends_in_one_error(
     store.create("one", bytes(100))
     proxy.set(**{fault: 1.0})
     before = proxy.counts["requests"]
-    with pytest.raises(StoreTrouble, match=r"one: given up after 3 tries to read it, the last failed with: \S+") as caught:
+    with pytest.raises(
+        StoreTrouble, match=r"one: given up after 3 tries to read it, the last failed with: \S+"
+    ) as caught:
         store.get("one")
     assert proxy.counts["requests"] - before == 3
     assert "http" not in str(caught.value)
@@ -230,7 +239,9 @@ def test_what_cannot_pass_is_not_repeated(
     assert len(seen) == 1
 
 
-@pytest.mark.parametrize("answer", [error_answer(400, "RequestTimeout"), error_answer(429, "TooMany"), error_answer(500, "")])
+@pytest.mark.parametrize(
+    "answer", [error_answer(400, "RequestTimeout"), error_answer(429, "TooMany"), error_answer(500, "")]
+)
 def test_servers_out_of_breath_are_asked_again(answering: Answering, answer: Any) -> None:
     found = (200, {"ETag": '"e"', "Last-Modified": "Sat, 21 Nov 2026 04:41:26 GMT"}, b"body")
     store = open_store("s3://bucket/x", storage_options=answering(answer, answer, found))
@@ -281,3 +292,25 @@ def test_answers_are_quoted_without_secrets(answering: Answering) -> None:
         open_store("s3://bucket/x", storage_options=options).get("one")
     for secret in ("user", "pass", "abc123", "AWS4-hmac"):
         assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("failure", "meaning", "words"),
+    [
+        (exceptions.GenericError("Error performing PUT http://169.254.169.254/latest"), AccessDenied, "no credentials"),
+        (exceptions.NotSupportedError("no ranges"), StoreTrouble, "cannot do that"),
+        (exceptions.GenericError("Generic S3 error - HTTP error: builder error"), StoreTrouble, "not an address"),
+        (exceptions.GenericError("Received redirect without LOCATION"), StoreTrouble, "another region"),
+        (exceptions.GenericError("Generic Config error: what is this"), StoreTrouble, "settings"),
+        (exceptions.GenericError("x - Server: status code: 409 Conflict:"), Conflict, "changed meanwhile"),
+        (exceptions.GenericError("x - Server: status code: 404 Not Found:"), NotFound, "no such object or bucket"),
+        (exceptions.GenericError("x - something new"), Transient, "something new"),
+    ],
+)
+def test_failures_that_servers_here_do_not_show_are_understood(
+    failure: Exception, meaning: type[Exception], words: str
+) -> None:
+    asked = Asked(action="read", place="s3://b/x/one", store="s3://b/x", credentials="environment")
+    found = translate(failure, asked)
+    assert isinstance(found, meaning)
+    assert words in str(found)
