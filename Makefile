@@ -49,8 +49,8 @@ demo: $(STAMP) ## Go the whole way on this machine; ARGS='--url file:///tmp/arch
 	@$(BIN)/lightkeep demo $(ARGS)
 
 bench: $(STAMP) ## Measure reading and ingest against their limits
-	@$(BIN)/python bench/read.py $(ARGS)
-	@$(BIN)/python bench/ingest.py $(ARGS)
+	@$(BIN)/python -m bench.read $(ARGS)
+	@$(BIN)/python -m bench.ingest $(ARGS)
 
 lock: $(STAMP) ## Resolve the dependencies anew into requirements.lock; ARGS=--upgrade takes the newest
 	@$(UV) pip compile --quiet --generate-hashes --python-version 3.12 --all-extras --group dev --no-emit-index-url \

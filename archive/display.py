@@ -75,6 +75,8 @@ def _spool_parts(spool: Spool) -> tuple[str, list[list[str]]]:
     count = sum(len(spans) for spans in coverage.values())
     pinned = "" if spool.snapshot is None else f", snapshot {spool.snapshot}"
     head = f"Spool: {count} {'patch' if count == 1 else 'patches'}{pinned}"
+    if not spool.complete:
+        head += " (this store cannot list: what was committed after the snapshot is not seen)"
     lines = []
     for name, spans in coverage.items():
         if spans:

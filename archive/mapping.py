@@ -21,7 +21,7 @@ def map_patches[T](
     if client is not None and not hasattr(client, "submit"):
         raise InvalidInput(f"client={client!r} has no submit(); give a concurrent.futures executor or a Dask client")
     if client is None:
-        results: Iterable[T] = (func(patches[number], **kwargs) for number in range(len(patches)))
+        results: Iterable[T] = (func(patches[number].new(), **kwargs) for number in range(len(patches)))
     else:
         futures = [client.submit(func, patches[number], **kwargs) for number in range(len(patches))]
         results = (future.result() for future in futures)

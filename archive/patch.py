@@ -165,9 +165,9 @@ class Patch(np.lib.mixins.NDArrayOperatorsMixin):
 
     def equals(self, other: object) -> bool:
         """Return whether another Patch has the same dims, coordinates, attributes and samples."""
-        if not isinstance(other, Patch) or self.dtype != other.dtype or self._coords != other._coords:
+        if not isinstance(other, Patch) or self.dtype != other.dtype or self.coords != other.coords:
             return False
-        if dict(self._attrs) != dict(other._attrs):
+        if dict(self.attrs) != dict(other.attrs):
             return False
         return bool(np.array_equal(self.data, other.data, equal_nan=self.dtype.kind in "fc"))
 

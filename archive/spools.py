@@ -305,27 +305,32 @@ class Spool:
             count = len(self._patches)
             if not -count <= index < count:
                 raise IndexError(f"Patch {index} of a Spool of {count}")
-            return self._patches[int(index) % count]
+            return self._at(int(index) % count)
         if isinstance(index, slice):
             return self._with(Pick(index))
         array = np.asarray(index)
         numbers = np.flatnonzero(array) if array.dtype == np.bool_ else array
         return self._with(Pick(tuple(int(number) for number in numbers)))
 
+    def _at(self, number: int) -> Patch:
+        """Return one Patch; its samples, once read, belong to the caller and not to the Spool."""
+        patch = self._patches[number]
+        return patch if patch.loaded else patch.new()
+
     def __iter__(self) -> Iterator[Patch]:
-        patches = self._patches
+        count = len(self._patches)
         ahead: Future[None] | None = None
         following: Patch | None = None
         with ThreadPoolExecutor(1, thread_name_prefix="lightkeep-ahead") as pool:
-            for number in range(len(patches)):
-                patch = patches[number] if following is None else following
+            for number in range(count):
+                patch = self._at(number) if following is None else following
                 if ahead is not None:
                     ahead.result()
                 ahead = following = None
                 yield patch
                 # Who has read this Patch will read the next: fetch it while they work.
-                if patch.loaded and number + 1 < len(patches):
-                    following = patches[number + 1]
+                if patch.loaded and number + 1 < count:
+                    following = self._at(number + 1)
                     if not following.loaded and following.nbytes <= _AHEAD_BYTES:
                         ahead = pool.submit(load_patches, [following])
 
@@ -359,6 +364,11 @@ class Spool:
             return None
         self._root.view.settle()
         return self._root.view.snapshot.number
+
+    @property
+    def complete(self) -> bool:
+        """Whether young commits were looked for: not where the store cannot list, as over https."""
+        return not isinstance(self._root, ArchiveRoot) or self._root.view.complete
 
     @property
     def datasets(self) -> tuple[str, ...]:

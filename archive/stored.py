@@ -10,7 +10,7 @@ import numpy as np
 
 from archive.coords import Coord, Coords
 from archive.index.runs import Run
-from archive.lazy import AxisArray, Joined, StoredPart
+from archive.lazy import AxisArray, Constant, Joined, StoredPart
 from archive.patch import Patch
 from archive.read import LazyValues
 from archive.view import ALWAYS
@@ -79,17 +79,15 @@ class RunArray:
 
     def fill(self, target: NDArray[Any], work: Work) -> None:
         """Ask for the samples row by row."""
-        self._joined().fill(target, work)
+        if target.size:
+            Joined(self._parts()).fill(target, work)
 
-    def _joined(self) -> Joined:
+    def _parts(self) -> list[Lazy]:
         rows = self.view.rows(self.table, self.run.rows)
-        return Joined(
-            [
-                self._part(row, int(start), int(stop))
-                for row, start, stop in zip(rows, self.run.start, self.run.stop, strict=True)
-            ]
-            or [AxisArray(self.table.spans.axis(0).cut(0, 0))]
-        )
+        return [
+            self._part(row, int(start), int(stop))
+            for row, start, stop in zip(rows, self.run.start, self.run.stop, strict=True)
+        ]
 
     def _part(self, row: Row, start: int, stop: int) -> Lazy:
         if self.extra is None:
@@ -100,8 +98,9 @@ class RunArray:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel as the rows themselves, so that a worker asks for samples and nothing else."""
-        joined = self._joined()
-        return Joined, (joined.parts,)
+        if not self.run.samples:
+            return Constant, (0, self.shape, self.dtype)
+        return Joined, (tuple(self._parts()),)
 
 
 def patches_of(view: View, names: Sequence[str] | None, first: int = ALWAYS[0], last: int = ALWAYS[1]) -> list[Patch]:

@@ -61,12 +61,20 @@ class View:
     something is asked, and takes the leaves that are then needed along with it.
     """
 
-    def __init__(self, store: Store, snapshot: Snapshot, etag: str | None, young: Sequence[str] | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        snapshot: Snapshot,
+        etag: str | None,
+        young: Sequence[str] | None,
+        *,
+        complete: bool = False,
+    ) -> None:
         self.store = store
         self.snapshot = snapshot
         self._etag = etag
         self._young = young  # keys of commits that were found and not yet read; None: pinned as it is
-        self.listed = young is not None
+        self.complete = complete or young is not None  # whether young commits were looked for
         self._commits: tuple[Commit, ...] = ()
         self._leaves: dict[tuple[str, bool], LeafTable] = {}
 
@@ -262,11 +270,11 @@ class View:
 
     def __getstate__(self) -> dict[str, Any]:
         self.settle()
-        return {"store": self.store, "snapshot": self.snapshot, "commits": self._commits, "listed": self.listed}
+        return {"store": self.store, "snapshot": self.snapshot, "commits": self._commits, "complete": self.complete}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["store"], state["snapshot"], None, None)  # type: ignore[misc]
-        self._commits, self.listed = state["commits"], state["listed"]
+        self._commits, self.complete = state["commits"], state["complete"]
 
 
 def _merged(spans: Sequence[tuple[int, int]], reach: int) -> list[tuple[int, int]]:
@@ -303,7 +311,7 @@ def open_view(store: Store, as_of: int | str | Any = None) -> View:
         There is no archive, or no such snapshot.
     """
     if as_of is not None:
-        return View(store, _snapshot_of(store, as_of), None, None)
+        return View(store, _snapshot_of(store, as_of), None, None, complete=True)
     if not store.can_list:
         return View(store, *_current(store, store.wave([Get(layout.CURRENT)], return_errors=True)[0]), None)
     current, commits = store.wave([Get(layout.CURRENT), List(layout.COMMITS)], return_errors=True)

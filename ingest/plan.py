@@ -173,6 +173,7 @@ def _describe(file: Found, ledger: Ledger, settings: Settings, lives: Mapping[st
     with open_source(file, settings.options, digest=False) as opened:
         kind = format_named(settings.format) if settings.format else identify(opened.file, file.url)
         description = open_format(kind).describe(opened.file)
+    earlier = ledger.earlier(file.url)
     proposed: dict[str, Dataset] = {}
     names: list[str] = []
     for block in description.blocks:
@@ -185,7 +186,13 @@ def _describe(file: Found, ledger: Ledger, settings: Settings, lives: Mapping[st
         raise FormatError(f"{file.url}: holds no samples; set it aside")
     home = proposed[names[description.blocks.index(blocks[0])]]
     return _Described(
-        source=TaskSource(found=file, format=kind.name, datasets=tuple(names), copies=ledger.hashes_of_size(file.size)),
+        source=TaskSource(
+            found=file,
+            format=kind.name,
+            datasets=tuple(names),
+            copies=ledger.hashes_of_size(file.size),
+            earlier=None if earlier is None else earlier.sha256,
+        ),
         datasets=proposed,
         window=(home.name, time_of(blocks[0]).first // home.window),
         samples=sum(prod(block.shape) * block.dtype.itemsize for block in blocks),

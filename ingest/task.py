@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archive.coords import TimeAxis
-from archive.errors import FormatError
+from archive.errors import FormatError, SourceChanged
 from archive.index.commits import Source
 from archive.index.layout import new_granule_key
 from archive.index.rows import Row, SourceRange
@@ -48,12 +48,15 @@ class TaskSource:
         Name of the dataset of each of its blocks.
     copies
         Contents (SHA-256) of the same size that the archive holds already.
+    earlier
+        Content that came in under the same URL before, where there was one.
     """
 
     found: Found
     format: str
     datasets: tuple[str, ...]
     copies: frozenset[str] = frozenset()
+    earlier: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +153,11 @@ def _attempt(task: Task, sources: Iterable[TaskSource]) -> tuple[list[Row], list
             current[:] = [source]
             try:
                 entered = stack.enter_context(_guarded(open_source(source.found, task.options), source))
+                if source.earlier not in {None, entered.sha256}:
+                    raise SourceChanged(
+                        f"{source.found.url}: is not the file that was ingested under this name; the archive keeps "
+                        "the first one: ingest the new one under another name, or with another --dataset"
+                    )
                 if entered.sha256 in source.copies or entered.sha256 in opened:
                     copies.append((source, entered.sha256))
                     continue

@@ -154,7 +154,8 @@ def _ingest(store: Store, places: list[str], recording: Recording, url: str, *, 
             told["report"] = report.to_json()
             told["text"] = (
                 f"{report.sources} files into {report.granules} granules, {report.raw / 1e6:.0f} MB as "
-                f"{report.stored / 1e6:.0f} MB, {report.commits} commits; {report.known} known, {len(report.refusals)} set aside"
+                f"{report.stored / 1e6:.0f} MB, {report.commits} commits; {report.known} known, "
+                f"{len(report.refusals)} set aside"
             )
     # Workers count their own requests; what is printed above is the coordinator's part.
 

@@ -143,7 +143,8 @@ def _print_plan(plan: IngestPlan) -> None:
     from archive.display import size_text
 
     typer.echo(
-        f"would read {plan.sources} files ({size_text(plan.samples)} of samples) into about {len(plan.groups)} granules; "
+        f"would read {plan.sources} files ({size_text(plan.samples)} of samples) "
+        f"into about {len(plan.groups)} granules; "
         f"{plan.known} files are in the archive already"
     )
     for name, dataset in plan.datasets.items():

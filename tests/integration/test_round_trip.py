@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import archive as lk
 from archive.store import open_store
 from ingest.initialise import initialise
 from ingest.run import ingest
-from ingest.server import serve_s3
+from ingest.server import LocalS3, serve_s3
 
 SHARED = Path(os.environ.get("LIGHTKEEP_SHARED", Path(__file__).parents[3] / "shared")) / "raw"
 FILES = {
@@ -38,7 +39,7 @@ def raw() -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory):
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS3]:
     with serve_s3(tmp_path_factory.mktemp("s3")) as running, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ACCESS_KEY_ID", running.key)
         patch.setenv("AWS_SECRET_ACCESS_KEY", running.secret)
@@ -48,7 +49,7 @@ def server(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_every_sample_equals_its_truth_after_raw_to_s3_to_spool(raw: Path, server, jobs: int) -> None:
+def test_every_sample_equals_its_truth_after_raw_to_s3_to_spool(raw: Path, server: LocalS3, jobs: int) -> None:
     truth = json.loads((raw / "truth.json").read_text())
     url = f"s3://{server.bucket}/truth-{jobs}"
     store = open_store(url)
@@ -74,7 +75,7 @@ def test_every_sample_equals_its_truth_after_raw_to_s3_to_spool(raw: Path, serve
 
 @pytest.mark.slow
 def test_a_second_run_does_nothing_and_a_copy_under_another_name_is_not_stored_again(
-    raw: Path, server, tmp_path: Path
+    raw: Path, server: LocalS3, tmp_path: Path
 ) -> None:
     url = f"s3://{server.bucket}/again"
     store = open_store(url)
@@ -91,7 +92,9 @@ def test_a_second_run_does_nothing_and_a_copy_under_another_name_is_not_stored_a
 
 
 @pytest.mark.slow
-def test_a_refused_file_is_reported_in_quarantine_and_the_rest_goes_on(raw: Path, server, tmp_path: Path) -> None:
+def test_a_refused_file_is_reported_in_quarantine_and_the_rest_goes_on(
+    raw: Path, server: LocalS3, tmp_path: Path
+) -> None:
     url = f"s3://{server.bucket}/refused"
     store = open_store(url)
     initialise(store)
