@@ -80,7 +80,7 @@ def locate(url: str) -> Place:
     if not parts.netloc and kind != "foreign":
         raise InvalidInput(f"{shown}: names no bucket; write {parts.scheme}://NAME/prefix")
     prefix = check_prefix(parts.path.strip("/")) if kind != "foreign" else ""
-    return Place(kind=kind, url=url, shown=shown, bucket=parts.netloc, prefix=prefix)
+    return Place(kind=kind, url=url, shown=shown, bucket=urlsplit(shown).netloc, prefix=prefix)
 
 
 def _folder(path: str, shown: str) -> Place:
