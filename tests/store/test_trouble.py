@@ -114,7 +114,8 @@ def test_what_passes_is_repeated(behind: Store, proxy: FaultProxy, fault: str) -
     behind.delete(["one"])
     proxy.set()
     assert behind.entries("") == []
-    assert behind.counts.requests == proxy.counts["requests"]
+    # A request that goes out on a connection just being cut is counted here, and never comes to the proxy.
+    assert behind.counts.requests - proxy.counts["requests"] in {0, 1, 2}
 
 
 def test_a_storm_of_faults_loses_nothing(s3_url: str, proxy_options: dict[str, Any], proxy: FaultProxy) -> None:
@@ -124,7 +125,7 @@ def test_a_storm_of_faults_loses_nothing(s3_url: str, proxy_options: dict[str, A
     store.create_many(objects)
     found = dict(store.stream([Get(key) for key, _ in objects]))
     assert [bytes(found[number].data) for number in range(60)] == [body for _, body in objects]
-    assert store.counts.requests == proxy.counts["requests"]
+    assert store.counts.requests >= proxy.counts["requests"]
 
 
 @pytest.mark.parametrize("fault", ["slowdown", "reset", "cut"])
