@@ -233,7 +233,7 @@ def test_a_prefix_that_is_no_archive_says_how_to_make_one(server: LocalS3, tmp_p
 
 def test_a_place_with_other_things_in_it_becomes_no_archive(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(InvalidInput, match="mine.txt"):
+    with pytest.raises(InvalidInput, match=r"mine.txt"):
         initialise(open_store(str(tmp_path)))
     assert [path.name for path in tmp_path.rglob("*")] == ["mine.txt"]
 
