@@ -106,27 +106,10 @@ class LeafEntry:
 def encode_leaf(rows: Sequence[Row], dataset: Dataset) -> tuple[LeafEntry, bytes]:
     """Return what CURRENT says of a leaf, and its bytes; rows sorted by start, then id."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     rows = sorted(rows, key=lambda row: (row.time.first, row.id))
     table = pa.Table.from_pylist([_record(row) for row in rows], schema=_schema())
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        table,
-        sink,
-        row_group_size=len(rows),
-        compression="zstd",
-        use_dictionary=["attrs", "extras", "codec", "num", "den", "incarnation", "chunk_frames"],
-        column_encoding={
-            "first": "DELTA_BINARY_PACKED",
-            "last": "DELTA_BINARY_PACKED",
-            "origin": "DELTA_BINARY_PACKED",
-        },
-        write_page_checksum=True,
-        write_statistics=["first", "last"],
-        data_page_size=4 << 20,
-    )
-    data = sink.getvalue().to_pybytes()
+    data = _to_parquet(table)
     digest = hashlib.sha256(data).hexdigest()
     found = runs_of(Spans.of_rows(rows), dataset.step)
     spans = tuple((run.first, run.last) for run in found)
@@ -145,6 +128,30 @@ def encode_leaf(rows: Sequence[Row], dataset: Dataset) -> tuple[LeafEntry, bytes
         spans=spans if len(spans) <= _RUNS_KEPT else None,
         overlapping=sum(run.samples for run in found) != sum(row.time.size for row in rows),
     ), data
+
+
+def _to_parquet(table: pa.Table) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        row_group_size=len(table),
+        compression="zstd",
+        use_dictionary=["attrs", "extras", "codec", "num", "den", "incarnation", "chunk_frames"],
+        column_encoding={
+            "first": "DELTA_BINARY_PACKED",
+            "last": "DELTA_BINARY_PACKED",
+            "origin": "DELTA_BINARY_PACKED",
+        },
+        write_page_checksum=True,
+        write_statistics=["first", "last"],
+        data_page_size=4 << 20,
+    )
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 def _narrow_offset(data: bytes) -> int:
