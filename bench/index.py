@@ -128,7 +128,7 @@ def measure(proxy: Counting, direct: str, granules: int) -> list[dict[str, Any]]
         ("folded, one leaf", "pcodec", start),
         (f"{_YOUNG} young commits beside two leaves", "young", start),
         (
-            f"{granules} granules, CURRENT {size / 1e3:.0f} kB",
+            f"{granules} granules, at the border of two leaves, CURRENT {size / 1e3:.0f} kB",
             "many",
             start + np.timedelta64(granules // 2 * length, "ns"),
         ),
