@@ -61,7 +61,9 @@ def chunk(
             raise InvalidInput("an overlap needs a length of chunks")
         return runs
     known = [patch.coords[dim] for patch in runs if dim in patch.dims]
-    if runs and len(known) != len(runs):
+    if not runs and dim != "time":
+        return runs  # whether a quantity fits is told by the coordinate's units
+    if len(known) != len(runs):
         raise InvalidInput(f"{dim}: not every Patch has this dim")
     units = known[0].units if known else None
     size = _extent(length, dim, units)

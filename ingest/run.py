@@ -115,6 +115,7 @@ def ingest(
     settings: Settings | None = None,
     *,
     jobs: int = 1,
+    processes: bool = False,
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> IngestReport:
@@ -130,7 +131,10 @@ def ingest(
     places
         Files, folders and globs, local or of any kind that fsspec knows.
     jobs
-        Processes that work at once.
+        Tasks that run at once, each on a granule's worth of samples.
+    processes
+        Run them in processes of their own rather than in threads: slower to start, and safe from a
+        library that crashes on a damaged file.
     executor
         Runs the tasks instead.
 
@@ -155,13 +159,12 @@ def ingest(
                 sources=group,
                 datasets={name: datasets[name] for source in group for name in source.datasets},
                 options=dict(settings.options or {}),
-                # All cores for each worker: while one reads or uploads, the others encode on what it leaves free.
-                threads=worker_threads(),
+                threads=max(worker_threads() // max(jobs, 1), 1),
             )
             for group in plan.groups
         ]
         committer = _Committer(store, datasets, ledger, report)
-        with _executor(store, jobs, len(tasks), executor) as pool:
+        with _executor(store, min(jobs, len(tasks)), executor, processes=processes) as pool:
             for result in _completed(pool, tasks, max(jobs, 1) * _TASKS_AHEAD):
                 set_aside(store, result.refusals)
                 committer.add(result)
@@ -253,19 +256,22 @@ def put_commit(store: Store, rows: Sequence[Row], sources: Sequence[Source], dat
 
 
 @contextmanager
-def _executor(store: Store, jobs: int, tasks: int, given: Executor | None) -> Iterator[Executor | None]:
-    """Give what runs the tasks: `None` for this very thread."""
+def _executor(store: Store, jobs: int, given: Executor | None, *, processes: bool) -> Iterator[Executor | None]:
+    """Give what runs the tasks: `None` for this very thread.
+
+    Threads serve as well as processes, since hashing and encoding release the GIL, and start at once.
+    """
     if given is not None:
         yield given
-    elif jobs <= 1 or tasks <= 1:
+    elif jobs <= 1:
         yield None
-    elif store.travels:
+    elif processes and store.travels:
         # Threads of obstore and HDF5 do not survive a fork, so processes are spawned.
-        with ProcessPoolExecutor(min(jobs, tasks), mp_context=multiprocessing.get_context("spawn")) as pool:
+        with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
             yield pool
     else:
-        with ThreadPoolExecutor(min(jobs, tasks)) as pool:
-            yield pool
+        with ThreadPoolExecutor(jobs, thread_name_prefix="lightkeep-ingest") as threads:
+            yield threads
 
 
 def _completed(pool: Executor | None, tasks: Sequence[Task], ahead: int) -> Iterator[TaskResult]:

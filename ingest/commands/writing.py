@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,7 +46,8 @@ def ingest(
     dataset: Annotated[
         str | None, typer.Option("--dataset", metavar="NAME", help="Put everything under one name.", show_default=False)
     ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes that work at once.")] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Tasks that run at once.")] = 1,
+    processes: Annotated[bool, typer.Option("--processes", help="In processes, not threads.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     codec: Annotated[
         str, typer.Option("--codec", help="For new datasets: pcodec, or portable for any Zarr reader.")
@@ -85,13 +87,15 @@ def ingest(
         plan, _, _ = plan_ingest(store, places[:-1], settings)
         print_json(_plan_json(plan)) if as_json else _print_plan(plan)
         return
-    report = _with_progress(store, places[:-1], settings, jobs, run_ingest, quiet=as_json)
+    report = _with_progress(
+        store, places[:-1], settings, partial(run_ingest, jobs=jobs, processes=processes), quiet=as_json
+    )
     print_json(report.to_json()) if as_json else _print_report(report)
     if report.refusals:
         raise typer.Exit(1)
 
 
-def _with_progress(store: Any, places: list[str], settings: Any, jobs: int, run: Any, *, quiet: bool) -> IngestReport:
+def _with_progress(store: Any, places: list[str], settings: Any, run: Any, *, quiet: bool) -> IngestReport:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -122,7 +126,7 @@ def _with_progress(store: Any, places: list[str], settings: Any, jobs: int, run:
             bars.update(taken, rate=f"{(speed or 0) * state['samples'] / 1e6:.0f} MB/s")
 
         report: IngestReport = run(
-            store, places, settings, jobs=jobs, progress=runs.Progress(looked=look, planned=planned, done=done)
+            store, places, settings, progress=runs.Progress(looked=look, planned=planned, done=done)
         )
     return report
 

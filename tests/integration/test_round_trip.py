@@ -54,7 +54,7 @@ def test_every_sample_equals_its_truth_after_raw_to_s3_to_spool(raw: Path, serve
     url = f"s3://{server.bucket}/truth-{jobs}"
     store = open_store(url)
     initialise(store)
-    report = ingest(store, [str(raw / name) for name in FILES], jobs=jobs)
+    report = ingest(store, [str(raw / name) for name in FILES], jobs=jobs, processes=True)
     assert (report.sources, report.refusals) == (4, [])
     spool = lk.open(url)
     assert len(spool) == 4
