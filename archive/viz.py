@@ -23,6 +23,9 @@ __all__ = ["PatchViz"]
 
 _ROWS = 2000  # of a picture: more samples than this along time are not to be told apart
 _BLOCKS = 200  # stretches that a long Patch is read in for a picture
+_TICKS_PER_INCH = 1.6
+_NARROW = 3.0  # inches: below, a label and a date do not fit side by side
+_MISSING = "0.8"  # grey of samples that are NaN: white is a value
 _WHOLE = 8_000_000  # samples up to which a Patch is read whole
 
 
@@ -39,6 +42,9 @@ class PatchViz:
         cmap: str = "bwr",
         scale: float | Sequence[float] | None = None,
         scale_type: Literal["relative", "absolute"] = "relative",
+        interpolation: str | None = "antialiased",
+        log: bool = False,
+        colorbar: bool = True,
         show: bool = False,
     ) -> Axes:
         """Draw the samples as colours over time and distance, and return the axes.
@@ -53,6 +59,12 @@ class PatchViz:
             `None`: limits that leave out outliers (quartiles ± 1.5 times their distance). A number with
             `scale_type="relative"`: the mean ± that share of half the dynamic range; with `"absolute"`:
             ± that value. A pair: shares of the dynamic range, or the limits themselves.
+        interpolation
+            As Matplotlib's `imshow` takes it.
+        log
+            Show the common logarithm of the absolute values.
+        colorbar
+            Draw a colour bar beside it.
         show
             Open a window.
 
@@ -70,6 +82,11 @@ class PatchViz:
         down = "time" if "time" in patch.dims else patch.dims[0]
         across = next(dim for dim in patch.dims if dim != down)
         samples, thinned = _samples_for_picture(patch, down)
+        if not samples.size:
+            raise InvalidInput(f"this Patch of shape {patch.shape} has no samples to draw")
+        if log:
+            with np.errstate(divide="ignore"):
+                samples = np.log10(np.abs(samples.astype(float)))
         if ax is None:
             _, ax = plt.subplots(figsize=(10, 6), layout="constrained")
         limits = _limits(samples, scale, scale_type)
@@ -78,17 +95,18 @@ class PatchViz:
             samples.T,
             aspect="auto",
             origin="lower",
-            interpolation="antialiased",
-            cmap=cmap,
+            interpolation=interpolation,
+            cmap=plt.get_cmap(cmap).with_extremes(bad=_MISSING),
             vmin=limits[0],
             vmax=limits[1],
             extent=(*edges[0], *edges[1]),
         )
         _label(ax, patch, down, across)
-        bar = ax.figure.colorbar(image, ax=ax, pad=0.02)
-        bar.set_label(_value_label(patch))
+        if colorbar:
+            bar = ax.figure.colorbar(image, ax=ax, pad=0.02)
+            bar.set_label(f"log₁₀ {_value_label(patch)}" if log else _value_label(patch))
         if thinned:
-            ax.set_title(f"every {thinned}th sample of {patch.coords[down].size} shown", fontsize="small", loc="right")
+            ax.set_title(f"1 in {thinned} of {patch.coords[down].size} samples shown", fontsize="small", loc="right")
         if show:
             plt.show()
         return ax
@@ -142,6 +160,8 @@ def _limits(samples: NDArray[Any], scale: Any, scale_type: str) -> tuple[float, 
         middle = float(values.mean())
         low, high = (middle - half, middle + half) if scale_type == "relative" else (-number, number)
     else:
+        if np.shape(scale) != (2,):
+            raise InvalidInput(f"scale={scale!r}: one number, or a pair of limits")
         first, last = (float(part) for part in scale)
         if first >= last:
             raise InvalidInput(f"scale={scale!r}: the first limit must be below the second")
@@ -168,16 +188,22 @@ def _label(ax: Axes, patch: Patch, down: str, across: str) -> None:
     for dim, name in ((down, "x"), (across, "y")):
         coord = patch.coords[dim]
         if coord.is_time:
-            from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+            from matplotlib import dates
 
+            made: Any = dates  # Matplotlib leaves these untyped
             axis = ax.xaxis if name == "x" else ax.yaxis
-            locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+            inches = ax.get_window_extent().width / ax.figure.dpi
+            most = min(max(int(inches * _TICKS_PER_INCH), 4), 9)
+            locator = made.AutoDateLocator(minticks=3, maxticks=most)
             axis.set_major_locator(locator)
-            axis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-            text = f"{dim} (UTC)"
+            axis.set_major_formatter(made.ConciseDateFormatter(locator))
+            text = f"{dim} (UTC)" if inches >= _NARROW else "UTC"
         else:
             text = f"{dim} ({coord.units})" if coord.units else dim
-        ax.set(**{f"{name}label": text})
+        if name == "x":
+            ax.set_xlabel(text, loc="left")  # the date stands at the right
+        else:
+            ax.set_ylabel(text)
 
 
 def _value_label(patch: Patch) -> str:

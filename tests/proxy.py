@@ -212,9 +212,10 @@ class FaultProxy:
             await self._pass_answer(method, answer, server_reader, None)
             raise ConnectionResetError
         if fault in ("cut", "freeze"):
-            writer.write(answer.raw)
-            writer.write(await server_reader.readexactly((answer.length or 0) // 2))
-            await writer.drain()
+            if method != "HEAD" and answer.length:  # without a body, the head does not arrive
+                writer.write(answer.raw)
+                writer.write(await server_reader.readexactly(answer.length // 2))
+                await writer.drain()
             if fault == "freeze":
                 await _until_gone(reader)
             raise ConnectionResetError

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from archive.errors import AccessDenied, Conflict, DamagedData, NotFound, ReadOnlyStore, StoreTrouble
 from archive.store.values import Entry, Object
-from archive.store.writing import locked, make_folder, remove_file, staged, sync_folder
+from archive.store.writing import locked, remove_file, staged, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -106,7 +106,6 @@ class FolderBackend:
 
     def _write(self, key: str, data: Buffer, etag: str | None) -> str:
         path = self._root / key
-        make_folder(path.parent)
         with staged(path, data) as temporary:
             if etag is not None:
                 self._swap(path, temporary, key, etag)

@@ -10,6 +10,7 @@ import asyncio
 import atexit
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ __all__ = ["call", "run", "start", "was_forked"]
 
 # Seconds that the end of the process waits for requests under way to let go.
 _FAREWELL = 2.0
+_AFTERMATH = 0.05
 
 
 class _Loop:
@@ -31,10 +33,12 @@ class _Loop:
         self.thread.start()
 
     def close(self) -> None:
-        # A request that is answered while the interpreter goes down aborts the process (seen with
-        # obstore 0.12: its threads take the GIL to resolve a future), so none may be left.
+        # A thread of obstore's that wants the GIL while the interpreter goes down aborts the process
+        # (obstore 0.12, Python 3.12). So nothing may be under way, and what was cancelled needs a
+        # moment to be dropped over there, of which nobody tells.
         asyncio.run_coroutine_threadsafe(_cancel_all(), self.loop)
         self.thread.join(_FAREWELL)
+        time.sleep(_AFTERMATH)
 
 
 class _Process:

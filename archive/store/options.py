@@ -31,6 +31,8 @@ _OTHER_NAMES = {
     "default_region": "region",
 }
 
+_ANONYMOUS = ("anon", "skip_signature")
+
 # Only these travel in a pickle; whatever is not known to be harmless stays behind.
 _PUBLIC = frozenset(
     {"anonymous", "profile", "region", "allow_http", "allow_invalid_certificates", "user_agent"}
@@ -54,7 +56,7 @@ def normalised(options: Mapping[str, Any], *, s3: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in flat.items():
         plain = name.lower().removeprefix("aws_") if s3 else name
-        ours = _OTHER_NAMES.get(plain, plain) if s3 else plain
+        ours = _OTHER_NAMES.get(plain, plain) if s3 or plain in _ANONYMOUS else plain
         if value is None:
             continue
         if ours in found:

@@ -82,7 +82,7 @@ def locate(url: str) -> Place:
     if kind in {"s3", "google"} and "@" in parts.netloc:
         raise InvalidInput(f"{shown}: credentials do not belong in a URL; use the environment or storage_options")
     prefix = check_prefix(parts.path.strip("/")) if kind != "foreign" else ""
-    return Place(kind=kind, url=url, shown=shown, bucket=parts.netloc, prefix=prefix)
+    return Place(kind=kind, url=url, shown=shown, bucket=urlsplit(shown).netloc, prefix=prefix)
 
 
 def _folder(path: str, shown: str) -> Place:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from archive.errors import Conflict, ReadOnlyStore, UnsafeStore
+from archive.errors import Conflict, LightkeepError, ReadOnlyStore, UnsafeStore
 from archive.store.values import Get
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["probe"]
 
 _RACERS = 8
-_ROUNDS = 3
 _BODY = 4096
 
 
@@ -39,17 +39,25 @@ def probe(store: Store) -> None:
         raise ReadOnlyStore(f"{store.url}: this kind of store can only be read; an archive needs one to write to")
     folder = f"probe/{secrets.token_hex(8)}"
     try:
-        for number in range(_ROUNDS):
-            etag = _race_to_create(store, f"{folder}/create-{number}")
-            _race_to_swap(store, f"{folder}/create-{number}", etag)
-        _refuse_to_swap_nothing(store, f"{folder}/absent")
-        _read_exactly(store, f"{folder}/ranges")
-        _list_at_once(store, folder)
-    finally:
-        store.delete(
-            [f"{folder}/create-{number}" for number in range(_ROUNDS)]
-            + [f"{folder}/{name}" for name in ("absent", "ranges", "listed")]
-        )
+        _try_all(store, folder)
+    except LightkeepError:
+        # What went wrong first is the news; a store that lies may well fail here too.
+        with suppress(LightkeepError):
+            _clean(store, folder)
+        raise
+    _clean(store, folder)
+
+
+def _try_all(store: Store, folder: str) -> None:
+    etag = _race_to_create(store, f"{folder}/raced")
+    _race_to_swap(store, f"{folder}/raced", etag)
+    _refuse_to_swap_nothing(store, f"{folder}/absent")
+    _read_exactly(store, f"{folder}/ranges")
+    _list_at_once(store, folder)
+
+
+def _clean(store: Store, folder: str) -> None:
+    store.delete([f"{folder}/{name}" for name in ("raced", "absent", "ranges", "listed")])
 
 
 def _race_to_create(store: Store, key: str) -> str:

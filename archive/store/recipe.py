@@ -176,8 +176,8 @@ def _s3(place: Place, options: dict[str, Any]) -> _Maker:
 
 def _by_url(kind: type[GCSStore | AzureStore], place: Place, options: dict[str, Any]) -> _Maker:
     settings = {name: value for name, value in options.items() if name != "anonymous"}
-    if options.get("anonymous", options.get("anon")):
-        settings = {name: value for name, value in settings.items() if name != "anon"} | {"skip_signature": True}
+    if options.get("anonymous"):
+        settings["skip_signature"] = True
 
     def make(client: dict[str, Any]) -> ObjectStore:
         config: Any = settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -14,17 +15,17 @@ if TYPE_CHECKING:
 
     from archive.store.values import Buffer
 
-__all__ = ["locked", "make_folder", "remove_file", "staged", "sync_folder"]
+__all__ = ["locked", "remove_file", "staged", "sync_folder"]
 
 # A folder can be removed, as empty, between its making and the first file in it.
-_TRIES = 10
+_TRIES = 100
 
 
-def make_folder(folder: Path) -> None:
+def _make_folder(folder: Path) -> None:
     """Make `folder` and its parents, each of them durably."""
     if folder.is_dir():
         return
-    make_folder(folder.parent)
+    _make_folder(folder.parent)
     with suppress(FileExistsError):
         folder.mkdir()
         sync_folder(folder.parent)
@@ -41,7 +42,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def staged(path: Path, data: Buffer) -> Iterator[Path]:
-    """Give a hidden file beside `path` whose bytes are on the disk; it is gone afterwards."""
+    """Give a hidden file in the folder of `path`, which is made, whose bytes are on the disk; it is gone afterwards."""
     temporary = path.with_name(f".{secrets.token_hex(12)}.part")
     try:
         descriptor = _open_new(temporary)
@@ -60,9 +61,9 @@ def staged(path: Path, data: Buffer) -> Iterator[Path]:
 def _open_new(path: Path) -> int:
     for _ in range(_TRIES):
         with suppress(FileNotFoundError):
+            _make_folder(path.parent)
             return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        make_folder(path.parent)
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    raise FileNotFoundError(errno.ENOENT, "its folder is removed again and again", str(path))
 
 
 @contextmanager

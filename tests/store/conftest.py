@@ -50,7 +50,7 @@ def rclone(tmp_path: Path) -> Iterator[dict[str, Any]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = subprocess.Popen(
-        [program, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", "ak,sk", str(tmp_path / "served")],
+        [program, "serve", "s3", "--addr", f"127.0.0.1:{port}", str(tmp_path / "served")],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -92,11 +92,11 @@ def answering() -> Iterator[Callable[..., dict[str, Any]]]:
                     if self.command != "HEAD":
                         self.wfile.write(body)
 
-                do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_any
-
                 def log_message(self, *_: object) -> None:
                     pass
 
+            for method in ("GET", "PUT", "POST", "HEAD", "DELETE"):
+                setattr(Handler, f"do_{method}", Handler.do_any)
             server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
             thread = threading.Thread(target=server.serve_forever, args=(0.01,))
             thread.start()

@@ -5,13 +5,18 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from proxy import FaultProxy
+from obstore import exceptions
 
 from archive.errors import AccessDenied, Conflict, DamagedData, NotFound, ReadOnlyStore, StoreTrouble
 from archive.store import Get, Store, open_store
+from archive.store.backend import Transient
+from archive.store.faults import Asked, translate
+
+if TYPE_CHECKING:
+    from proxy import FaultProxy
 
 FAST = {"stall_seconds": 2.0, "max_retries": 4}
 Answering = Callable[..., dict[str, Any]]
@@ -109,7 +114,8 @@ def test_what_passes_is_repeated(behind: Store, proxy: FaultProxy, fault: str) -
     behind.delete(["one"])
     proxy.set()
     assert behind.entries("") == []
-    assert behind.counts.requests == proxy.counts["requests"]
+    # A request that goes out on a connection just being cut is counted here, and never comes to the proxy.
+    assert behind.counts.requests - proxy.counts["requests"] in {0, 1, 2}
 
 
 def test_a_storm_of_faults_loses_nothing(s3_url: str, proxy_options: dict[str, Any], proxy: FaultProxy) -> None:
@@ -119,7 +125,7 @@ def test_a_storm_of_faults_loses_nothing(s3_url: str, proxy_options: dict[str, A
     store.create_many(objects)
     found = dict(store.stream([Get(key) for key, _ in objects]))
     assert [bytes(found[number].data) for number in range(60)] == [body for _, body in objects]
-    assert store.counts.requests == proxy.counts["requests"]
+    assert store.counts.requests >= proxy.counts["requests"]
 
 
 @pytest.mark.parametrize("fault", ["slowdown", "reset", "cut"])
@@ -287,3 +293,25 @@ def test_answers_are_quoted_without_secrets(answering: Answering) -> None:
         open_store("s3://bucket/x", storage_options=options).get("one")
     for secret in ("user", "pass", "abc123", "AWS4-hmac"):
         assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("failure", "meaning", "words"),
+    [
+        (exceptions.GenericError("Error performing PUT http://169.254.169.254/latest"), AccessDenied, "no credentials"),
+        (exceptions.NotSupportedError("no ranges"), StoreTrouble, "cannot do that"),
+        (exceptions.GenericError("Generic S3 error - HTTP error: builder error"), StoreTrouble, "not an address"),
+        (exceptions.GenericError("Received redirect without LOCATION"), StoreTrouble, "another region"),
+        (exceptions.GenericError("Generic Config error: what is this"), StoreTrouble, "settings"),
+        (exceptions.GenericError("x - Server: status code: 409 Conflict:"), Conflict, "changed meanwhile"),
+        (exceptions.GenericError("x - Server: status code: 404 Not Found:"), NotFound, "no such object or bucket"),
+        (exceptions.GenericError("x - something new"), Transient, "something new"),
+    ],
+)
+def test_failures_that_servers_here_do_not_show_are_understood(
+    failure: Exception, meaning: type[Exception], words: str
+) -> None:
+    asked = Asked(action="read", place="s3://b/x/one", store="s3://b/x", credentials="environment")
+    found = translate(failure, asked)
+    assert isinstance(found, meaning)
+    assert words in str(found)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from archive.coords import Coord, Coords, TimeAxis, values_from_array
@@ -65,6 +65,8 @@ def test_taking_by_number_equals_the_dense_index(axis: TimeAxis, data: st.DataOb
             st.lists(st.integers(-axis.size, axis.size - 1), min_size=1).map(np.array),
         )
     )
+    # xarray 2026.9 fails by itself on an empty slice that runs backwards.
+    assume(not isinstance(key, slice) or len(range(axis.size)[key]) or (key.step or 1) > 0)
     same(ours.isel(time=key), dense.isel(time=key))
     column = ours.isel(time=key, distance=[2, 0])
     same(column, dense.isel(time=key, distance=[2, 0]))
