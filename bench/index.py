@@ -6,13 +6,17 @@ import hashlib
 import statistics
 import time
 from dataclasses import replace
+from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 import archive as lk
-from archive.index import layout
-from archive.index.leaves import LEAF_ROWS, encode_leaf
+from archive.index import layout, leaves
+from archive.index.leaves import LEAF_ROWS, LeafEntry, encode_leaf
 from archive.index.snapshot import Snapshot
 from archive.view import open_view
 from bench.recording import new_store
@@ -20,6 +24,8 @@ from bench.servers import BUCKET
 from ingest.run import put_commit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from archive.index.dataset import Dataset
     from archive.index.rows import Row
     from archive.store import Store
@@ -55,21 +61,47 @@ def _row(row: Row, number: int) -> Row:
     )
 
 
+def _leaves(dataset: Dataset, row: Row, granules: int) -> Iterator[tuple[LeafEntry, bytes]]:
+    """Yield the leaves of granules that are not there: the first one encoded, the others like it, later."""
+    rows = min(LEAF_ROWS, granules)
+    entry, body = encode_leaf([_row(row, number) for number in range(rows)], dataset)
+    table = pq.read_table(pa.BufferReader(body))
+    assert entry.spans is not None
+    random = np.random.default_rng(1)
+    for number in range(granules // rows):
+        later = number * rows * int(row.time.size * row.time.step)
+        held = table
+        for name in ("origin", "first", "last"):
+            held = _with(held, name, pc.add(table[name], later))
+        held = _with(held, "id", pa.array([random.bytes(32) for _ in range(rows)], pa.binary(32)))
+        data = leaves._to_parquet(held)  # noqa: SLF001 - a leaf as the archive writes it
+        digest = hashlib.sha256(data).hexdigest()
+        shifted = replace(
+            entry,
+            key=f"{layout.LEAVES}{digest}.parquet",
+            size=len(data),
+            sha256=digest,
+            narrow=leaves._narrow_offset(data),  # noqa: SLF001
+            first=entry.first + later,
+            last=entry.last + later,
+            spans=tuple((first + later, last + later) for first, last in entry.spans),
+        )
+        yield shifted, data
+
+
+def _with(table: pa.Table, name: str, values: Any) -> pa.Table:
+    return table.set_column(table.schema.get_field_index(name), table.schema.field(name), values)
+
+
 def _fill(store: Store, dataset: Dataset, row: Row, granules: int) -> float:
     """Write an index of granules that are not there, and return the seconds it took."""
     started = time.perf_counter()
-    leaves, batch = [], []
-    for first in range(0, granules, LEAF_ROWS):
-        entry, body = encode_leaf(
-            [_row(row, number) for number in range(first, min(first + LEAF_ROWS, granules))], dataset
-        )
-        leaves.append(entry)
-        batch.append((entry.key, body))
-        if len(batch) == 16 or first + LEAF_ROWS >= granules:
-            store.create_many(batch)
-            batch = []
+    entries = []
+    for batch in batched(_leaves(dataset, row, granules), 16):
+        store.create_many([(entry.key, data) for entry, data in batch])
+        entries.extend(entry for entry, _ in batch)
     current = store.get(layout.CURRENT)
-    snapshot = replace(Snapshot.decode(current.data), number=1, datasets={dataset.name: dataset}, leaves=tuple(leaves))
+    snapshot = replace(Snapshot.decode(current.data), number=1, datasets={dataset.name: dataset}, leaves=tuple(entries))
     store.swap(layout.CURRENT, snapshot.encode(), current.etag)
     return time.perf_counter() - started
 
@@ -96,7 +128,7 @@ def measure(proxy: Counting, direct: str, granules: int) -> list[dict[str, Any]]
         ("folded, one leaf", "pcodec", start),
         (f"{_YOUNG} young commits beside two leaves", "young", start),
         (
-            f"{granules} granules, CURRENT {size / 1e3:.0f} kB",
+            f"{granules} granules, at the border of two leaves, CURRENT {size / 1e3:.0f} kB",
             "many",
             start + np.timedelta64(granules // 2 * length, "ns"),
         ),

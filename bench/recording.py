@@ -70,4 +70,6 @@ def machine() -> str:
             line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
         ]
         model = names[0] if names else model
-    return f"{os.cpu_count()} cores, {model}; client, proxy and server share them"
+    return (
+        f"{os.cpu_count()} cores, {model}; client, proxy and server share them; load average {os.getloadavg()[0]:.1f}"
+    )

@@ -155,7 +155,8 @@ def ingest(
                 sources=group,
                 datasets={name: datasets[name] for source in group for name in source.datasets},
                 options=dict(settings.options or {}),
-                threads=max(worker_threads() // max(jobs, 1), 1),
+                # All cores for each worker: while one reads or uploads, the others encode on what it leaves free.
+                threads=worker_threads(),
             )
             for group in plan.groups
         ]

@@ -109,27 +109,10 @@ class LeafEntry:
 def encode_leaf(rows: Sequence[Row], dataset: Dataset) -> tuple[LeafEntry, bytes]:
     """Return what CURRENT says of a leaf, and its bytes; rows sorted by start, then id."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     rows = sorted(rows, key=lambda row: (row.time.first, row.id))
     table = pa.Table.from_pylist([_record(row) for row in rows], schema=_schema())
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        table,
-        sink,
-        row_group_size=len(rows),
-        compression="zstd",
-        use_dictionary=["attrs", "extras", "codec", "num", "den", "incarnation", "chunk_frames"],
-        column_encoding={
-            "first": "DELTA_BINARY_PACKED",
-            "last": "DELTA_BINARY_PACKED",
-            "origin": "DELTA_BINARY_PACKED",
-        },
-        write_page_checksum=True,
-        write_statistics=["first", "last"],
-        data_page_size=4 << 20,
-    )
-    data = sink.getvalue().to_pybytes()
+    data = _to_parquet(table)
     digest = hashlib.sha256(data).hexdigest()
     narrow = _narrow_offset(data)
     found = runs_of(Spans.of_rows(rows), dataset.step)
@@ -154,6 +137,30 @@ def encode_leaf(rows: Sequence[Row], dataset: Dataset) -> tuple[LeafEntry, bytes
 
 def _narrow_digest(part: bytes) -> str:
     return hashlib.sha256(part).hexdigest()[:16]
+
+
+def _to_parquet(table: pa.Table) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        row_group_size=len(table),
+        compression="zstd",
+        use_dictionary=["attrs", "extras", "codec", "num", "den", "incarnation", "chunk_frames"],
+        column_encoding={
+            "first": "DELTA_BINARY_PACKED",
+            "last": "DELTA_BINARY_PACKED",
+            "origin": "DELTA_BINARY_PACKED",
+        },
+        write_page_checksum=True,
+        write_statistics=["first", "last"],
+        data_page_size=4 << 20,
+    )
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 def _narrow_offset(data: bytes) -> int:

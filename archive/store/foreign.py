@@ -15,6 +15,7 @@ from archive.errors import (
     MissingExtra,
     NotFound,
     ReadOnlyStore,
+    StoreTrouble,
 )
 from archive.store.backend import Transient
 from archive.store.faults import redact
@@ -126,6 +127,8 @@ def _file_system(url: str, shown: str, options: Mapping[str, Any]) -> tuple[Any,
         raise MissingExtra(f"{shown}: fsspec needs another library for it: {redact(str(error))}") from error
     except (ValueError, TypeError) as error:
         raise InvalidInput(f"{shown}: not a store that Lightkeep or fsspec knows: {redact(str(error))}") from error
+    except OSError as error:  # some file systems connect at once
+        raise StoreTrouble(f"{shown}: cannot be reached: {redact(str(error))}; check the host and port") from error
     return files, str(root)
 
 

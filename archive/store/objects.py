@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import obstore
@@ -14,7 +15,7 @@ from archive.store.loop import was_forked
 from archive.store.values import Entry, Object
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from obstore import GetOptions, ObjectMeta, PutMode, UpdateVersion
     from obstore.store import ObjectStore
@@ -35,6 +36,7 @@ class ObjectBackend:
     reader, writer
         Two clients of one store: time without progress bounds the reader, whose body arrives in
         pieces; a PUT makes no progress that could be seen, so the writer has no limit of its own.
+        A client takes milliseconds to make, so the writer is made when it is first needed.
     prefix
         Folder inside the store, empty or with a slash at its end.
     url, credentials
@@ -51,7 +53,7 @@ class ObjectBackend:
         self,
         *,
         reader: ObjectStore,
-        writer: ObjectStore,
+        writer: Callable[[], ObjectStore],
         prefix: str,
         url: str,
         credentials: str,
@@ -61,7 +63,7 @@ class ObjectBackend:
         bulk: bool = False,
     ) -> None:
         self._reader = reader
-        self._writer = writer
+        self._make_writer = writer
         self._prefix = prefix
         self._url = url
         self._credentials = credentials
@@ -69,6 +71,10 @@ class ObjectBackend:
         self._bulk = bulk
         self.writable = writable
         self.can_list = can_list
+
+    @cached_property
+    def _writer(self) -> ObjectStore:
+        return self._make_writer()
 
     async def get(self, request: Get) -> Object | None:
         """Return the object or range, or `None` if it still has the ETag `unless_etag`."""

@@ -41,7 +41,7 @@ class Place:
     kind
         Which backend serves it.
     url
-        As it was given, perhaps with a user name and password.
+        As it was given; where only fsspec knows the kind, perhaps with a password.
     shown
         The URL without secrets and without a slash at its end.
     bucket
@@ -63,7 +63,7 @@ def locate(url: str) -> Place:
     Raises
     ------
     InvalidInput
-        It names no bucket or no path, leads upwards, or has a query or fragment.
+        It names no bucket or no path, leads upwards, or has credentials, a query or a fragment.
     """
     if "://" not in url:
         return _folder(url, url)
@@ -77,6 +77,8 @@ def locate(url: str) -> Place:
     if parts.query or parts.fragment:
         # A query often holds a signature, and keys could not be put behind it.
         raise InvalidInput(f"{shown}: a store's URL has no query or fragment; use storage_options")
+    if "@" in parts.netloc and kind not in ("azure", "foreign"):
+        raise InvalidInput(f"{shown}: credentials do not belong in a URL; use the environment or storage_options")
     if not parts.netloc and kind != "foreign":
         raise InvalidInput(f"{shown}: names no bucket; write {parts.scheme}://NAME/prefix")
     if kind in {"s3", "google"} and "@" in parts.netloc:

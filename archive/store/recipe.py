@@ -114,7 +114,7 @@ class Recipe:
             raise NotFound(f"{self.shown}: lives in the memory of another process; use a folder or a bucket")
         store = _memory.setdefault(self.place.bucket, MemoryStore())
         return ObjectBackend(
-            reader=store, writer=store, prefix=self.place.prefix, url=self.shown, credentials="none", bulk=True
+            reader=store, writer=lambda: store, prefix=self.place.prefix, url=self.shown, credentials="none", bulk=True
         )
 
     def _bucket(self) -> Backend:
@@ -123,13 +123,13 @@ class Recipe:
         make, source, endpoint = _MAKERS[self.place.kind](self.place, options)
         reads, writes = self._clients(endpoint)
         try:
-            reader, writer = make(reads), make(writes)
+            reader = make(reads)
         except (exceptions.BaseError, ValueError, TypeError) as error:
             raise InvalidInput(f"{self.shown}: storage_options: {redact(str(error).split('Debug')[0])}") from error
         web = self.place.kind == "http"
         return ObjectBackend(
             reader=reader,
-            writer=writer,
+            writer=lambda: make(writes),
             # obstore takes the prefix of these from the URL.
             prefix=self.place.prefix if self.place.kind == "s3" else "",
             url=self.shown,

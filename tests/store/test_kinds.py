@@ -181,6 +181,12 @@ def test_a_kind_of_store_without_its_library_names_it() -> None:
         open_store("sftp://host/x")
 
 
+def test_a_foreign_store_that_is_not_there_is_told_without_its_password() -> None:
+    with pytest.raises(StoreTrouble, match=r"ftp://127.0.0.1:1/x: cannot be reached") as caught:
+        open_store("ftp://user:pass@127.0.0.1:1/x")
+    assert "pass" not in str(caught.value)
+
+
 def test_trouble_of_a_foreign_store_is_repeated_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("one", b"1")
