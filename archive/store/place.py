@@ -81,8 +81,6 @@ def locate(url: str) -> Place:
         raise InvalidInput(f"{shown}: credentials do not belong in a URL; use the environment or storage_options")
     if not parts.netloc and kind != "foreign":
         raise InvalidInput(f"{shown}: names no bucket; write {parts.scheme}://NAME/prefix")
-    if kind in {"s3", "google"} and "@" in parts.netloc:
-        raise InvalidInput(f"{shown}: credentials do not belong in a URL; use the environment or storage_options")
     prefix = check_prefix(parts.path.strip("/")) if kind != "foreign" else ""
     return Place(kind=kind, url=url, shown=shown, bucket=urlsplit(shown).netloc, prefix=prefix)
 
