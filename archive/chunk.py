@@ -61,7 +61,7 @@ def chunk(
             raise InvalidInput("an overlap needs a length of chunks")
         return runs
     known = [patch.coords[dim] for patch in runs if dim in patch.dims]
-    if not runs and dim != "time":
+    if not runs and dim != "time" and (is_quantity(length) or is_quantity(overlap)):
         return runs  # whether a quantity fits is told by the coordinate's units
     if len(known) != len(runs):
         raise InvalidInput(f"{dim}: not every Patch has this dim")

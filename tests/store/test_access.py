@@ -24,7 +24,7 @@ FOUND = (200, {"ETag": '"e"', "Last-Modified": "Sat, 21 Nov 2026 04:41:26 GMT"},
 
 
 def unpickled(packed: bytes) -> Store:
-    store: Store = pickle.loads(packed)  # noqa: S301
+    store: Store = pickle.loads(packed)
     return store
 
 

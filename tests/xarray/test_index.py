@@ -170,5 +170,5 @@ def test_months_of_samples_take_kilobytes_and_no_time() -> None:
     assert time.monotonic() - began < 1
     with pytest.raises(TypeError, match="too many"):
         array.indexes  # noqa: B018 - it makes the dense index
-    restored = pickle.loads(pickle.dumps(array))  # noqa: S301 - our own
+    restored = pickle.loads(pickle.dumps(array))
     assert restored.xindexes["time"].equals(array.xindexes["time"])
