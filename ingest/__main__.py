@@ -40,6 +40,8 @@ def main() -> None:
     """Run a command; every error is one line that says what to do, never a traceback."""
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # typer has caught the interrupt itself
+            raise KeyboardInterrupt  # noqa: TRY301 - said below, like one that typer let through
         sys.exit(code if isinstance(code, int) else DONE)
     except LightkeepError as error:
         _say(error)

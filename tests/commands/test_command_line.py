@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import archive as lk
 from ingest.synthetic.acquisition import write_acquisition
 
 
@@ -91,6 +94,24 @@ def test_an_ingest_of_refused_files_ends_with_one(tmp_path: Path) -> None:
 def test_every_command_has_an_example_in_its_help() -> None:
     for command in ("init", "ingest", "ls", "info", "explain", "plot", "demo"):
         assert "Example" in run(command, "--help").stdout
+
+
+@pytest.mark.slow
+def test_an_interrupt_says_that_what_was_committed_is_kept(raw: Path, tmp_path: Path) -> None:
+    url = str(tmp_path / "archive")
+    run("init", url)
+    command = [sys.executable, "-m", "ingest", "ingest", str(raw / "prodml"), url]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "archive" / "data").exists():
+        assert running.poll() is None
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode in {0, 130}  # it may have been done a moment before
+    assert running.returncode == 0 or "run the same command again" in said
+    report = json.loads(run("ingest", str(raw / "prodml"), url, "--json").stdout)
+    assert report["known"] + report["sources"] > 2
+    assert len(lk.open(url)) == 2
 
 
 @pytest.mark.slow
