@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,24 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ingest.server import serve_s3
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["BUCKET", "KEY", "SECRET", "Counting", "counting", "seaweed", "use_keys"]
+__all__ = ["BUCKET", "Counting", "counting", "seaweed"]
 
 BUCKET = "archive"
-KEY, SECRET = "ak", "sk"
-_PORTS = (0, 1, 2, 3, 10, 11, 12, 13)  # s3, master, volume, filer, and gRPC of each
 _READY_SECONDS = 60
-
-
-def use_keys() -> None:
-    """Put the throw-away server's keys into the environment, where every client finds them."""
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
-        os.environ.pop(name, None)
-    os.environ.update(
-        AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET, AWS_REGION="us-east-1", AWS_EC2_METADATA_DISABLED="true"
-    )
 
 
 def free_ports(offsets: tuple[int, ...]) -> int:
@@ -80,32 +70,17 @@ def _running(command: list[str], what: str, ready: Callable[[], bool], log: Path
 
 @contextmanager
 def seaweed(folder: Path) -> Iterator[int]:
-    """Run SeaweedFS on a folder with an empty bucket, and give its S3 port."""
-    weed = Path(sys.executable).with_name("weed")
-    (folder / "data").mkdir(parents=True, exist_ok=True)
-    port = free_ports(_PORTS)
-    names = ("s3.port", "master.port", "volume.port", "filer.port")
-    ports = [f"-{name}={port + number}" for number, name in enumerate(names)]
-    ports += [f"-{name}.grpc={port + 10 + number}" for number, name in enumerate(names)]
-    command = [
-        *(str(weed) if weed.exists() else shutil.which("weed") or "weed", "mini", f"-dir={folder / 'data'}"),
-        *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", *ports, "-s3.port.iceberg=0", "-s3.port.lance=0"),
-        *("-master.telemetry=false", "-master.electionTimeout=1s", "-volume.preStopSeconds=0"),
-        *("-admin.ui=false", "-webdav=false", f"-bucket={BUCKET}"),
-    ]
-
-    def ready() -> bool:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/{BUCKET}", timeout=2)
-        except urllib.error.HTTPError as error:
-            return error.code == 403
-        except OSError:
-            return False
-        return False
-
-    use_keys()
-    with _running(command, "SeaweedFS", ready, folder / "seaweed.log"):
-        yield port
+    """Run SeaweedFS on a folder with an empty bucket and its keys in the environment, and give its S3 port."""
+    with serve_s3(folder) as server:
+        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
+            os.environ.pop(name, None)
+        os.environ.update(
+            AWS_ACCESS_KEY_ID=server.key,
+            AWS_SECRET_ACCESS_KEY=server.secret,
+            AWS_REGION="us-east-1",
+            AWS_EC2_METADATA_DISABLED="true",
+        )
+        yield int(server.endpoint.rpartition(":")[2])
 
 
 @dataclass(frozen=True, slots=True)

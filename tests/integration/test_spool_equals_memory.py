@@ -142,6 +142,17 @@ bounds = st.integers(-SECOND // 2, 4 * SECOND)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_mix_of_select_chunk_slice_and_split_equals_the_model(case: Case, data: st.DataObject) -> None:
+    check_any_mix(case, data)
+
+
+@pytest.mark.prove
+@settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_three_thousand_mixes_of_each_rate_equal_the_model(case: Case, data: st.DataObject) -> None:
+    check_any_mix(case, data)
+
+
+def check_any_mix(case: Case, data: st.DataObject) -> None:
     spool, runs, channels = lk.open(case.url), case.runs, slice(None)
     chunked_already = False
     for kind in data.draw(st.lists(st.sampled_from(["time", "distance", "chunk", "slice", "split"]), max_size=4)):
