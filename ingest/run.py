@@ -14,7 +14,6 @@ from archive.index import layout
 from archive.index.commits import Commit, Source
 from archive.index.dataset import Dataset
 from archive.index.sealed import seal, unseal
-from archive.read import worker_threads
 from archive.view import View, open_view
 from ingest.fold import FOLD_COMMITS, fold
 from ingest.ledger import Ledger, read_segments
@@ -159,7 +158,6 @@ def ingest(
                 sources=group,
                 datasets={name: datasets[name] for source in group for name in source.datasets},
                 options=dict(settings.options or {}),
-                threads=max(worker_threads() // max(jobs, 1), 1),
             )
             for group in plan.groups
         ]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from archive.errors import FormatError, SourceChanged
 from archive.index.commits import Source
 from archive.index.layout import new_granule_key
 from archive.index.rows import Row, SourceRange
-from archive.read import LazyValues
+from archive.read import LazyValues, worker_threads
 from ingest.formats import format_named, open_format
 from ingest.granule import GranuleContent, write_granule
 from ingest.naming import fingerprint_of, time_of
@@ -67,7 +69,6 @@ class Task:
     sources: tuple[TaskSource, ...]
     datasets: Mapping[str, Dataset]
     options: Mapping[str, Any] = field(default_factory=dict)
-    threads: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,19 +226,27 @@ def _write(task: Task, held: list[_Held]) -> list[Row]:
     by_dataset: dict[str, list[_Held]] = {}
     for item in held:
         by_dataset.setdefault(item.source.datasets[item.number], []).append(item)
-    with ThreadPoolExecutor(task.threads) as pool:
-        mapped = pool.map if task.threads > 1 else map
-        for name, items in sorted(by_dataset.items()):
-            dataset = task.datasets[name]
-            for item in items:
-                _check_fits(item, dataset)
-            for group in _contiguous(items, dataset):
-                pieces.extend((dataset, parts, time) for parts, time in _pieces(group, dataset))
-        batch = [new_granule_key(dataset.name, time.first) for dataset, _, time in pieces]
-        return [
-            write_granule(task.store, dataset, _content(parts, time, dataset), key=key, batch=batch, mapped=mapped)
-            for key, (dataset, parts, time) in zip(batch, pieces, strict=True)
-        ]
+    for name, items in sorted(by_dataset.items()):
+        dataset = task.datasets[name]
+        for item in items:
+            _check_fits(item, dataset)
+        for group in _contiguous(items, dataset):
+            pieces.extend((dataset, parts, time) for parts, time in _pieces(group, dataset))
+    batch = [new_granule_key(dataset.name, time.first) for dataset, _, time in pieces]
+    mapped = _encoders(os.getpid()).map
+    return [
+        write_granule(task.store, dataset, _content(parts, time, dataset), key=key, batch=batch, mapped=mapped)
+        for key, (dataset, parts, time) in zip(batch, pieces, strict=True)
+    ]
+
+
+@lru_cache(maxsize=1)
+def _encoders(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 - a forked process makes its own
+    """Return the threads that encode for all tasks of a process: one for each core.
+
+    Shared, so that no core idles while one task reads or uploads and another encodes.
+    """
+    return ThreadPoolExecutor(worker_threads(), thread_name_prefix="lightkeep-encode")
 
 
 def _check_fits(item: _Held, dataset: Dataset) -> None:
