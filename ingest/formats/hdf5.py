@@ -11,6 +11,7 @@ import numpy as np
 
 from archive.errors import FormatError, MissingExtra
 from ingest.formats.edge import name_of, size_of
+from ingest.formats.hdf5_heap import HeapGuard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +85,7 @@ def _open(file: BinaryIO) -> Any:
     except ImportError as error:
         message = "HDF5 needs h5py, which is not installed; pip install 'lightkeep[ingest]'"
         raise MissingExtra(message) from error
-    return h5py.File(file, "r")
+    return h5py.File(HeapGuard(file), "r")
 
 
 def child(group: Any, name: str) -> Any | None:

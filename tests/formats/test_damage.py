@@ -130,6 +130,31 @@ def test_a_text_that_claims_to_be_huge_costs_nothing(tmp_path: Path) -> None:
         open_format(format_named("silixa_hdf5")).describe(io.BytesIO(bytes(content)))
 
 
+@pytest.mark.parametrize("size", [0, 8, 1 << 40])
+def test_a_heap_that_never_ends_is_not_walked_through(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "sample.h5"
+    with h5py.File(path, "w") as root:
+        root.create_dataset("Acoustic", data=np.zeros((10, 10), "i2"))
+        root["Acoustic"].attrs["Tags"] = "a text that lies in the heap"
+    content = bytearray(path.read_bytes())
+    at = content.index(b"a text that lies in the heap") + 32  # of the free space behind it
+    content[at + 8 : at + 16] = size.to_bytes(8, "little")
+    with pytest.raises(FormatError):
+        open_format(format_named("silixa_hdf5")).describe(io.BytesIO(bytes(content)))
+
+
+def test_a_heap_larger_than_the_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "sample.h5"
+    with h5py.File(path, "w") as root:
+        root.create_dataset("Acoustic", data=np.zeros((10, 10), "i2"))
+        root["Acoustic"].attrs["Tags"] = "a text that lies in the heap"
+    content = bytearray(path.read_bytes())
+    at = content.index(b"GCOL") + 8
+    content[at : at + 8] = (1 << 50).to_bytes(8, "little")
+    with pytest.raises(FormatError):
+        open_format(format_named("silixa_hdf5")).describe(io.BytesIO(bytes(content)))
+
+
 def _with_raw_data(path: Path, make: Any) -> bytes:
     """Return a PRODML file whose samples are replaced by what `make` puts into the group."""
     with h5py.File(path, "r+") as root:
