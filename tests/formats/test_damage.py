@@ -238,6 +238,20 @@ def test_a_link_out_of_the_file_is_not_followed_to_identify_it(tmp_path: Path) -
         identify(file)
 
 
+def test_a_header_that_never_ends_is_refused(monkeypatch: Any, sample: Any) -> None:
+    monkeypatch.setattr("ingest.formats.hdf5_attributes._MOST_BLOCKS", 0)
+    if sample.format != "tdms":
+        with pytest.raises(FormatError, match="without an end"):
+            open_format(format_named(sample.format)).describe(io.BytesIO(sample.content))
+
+
+def test_samples_that_are_no_table_are_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "sample.h5", "w") as root:
+        root["Acoustic"] = np.zeros((3, 3, 3), "i2")
+    with (tmp_path / "sample.h5").open("rb") as file, pytest.raises(FormatError, match="time and channel"):
+        open_format(format_named("silixa_hdf5")).describe(file)
+
+
 def test_more_objects_than_a_header_has_are_refused(monkeypatch: Any, sample: Any) -> None:
     monkeypatch.setattr("ingest.formats.hdf5_attributes._MOST_OBJECTS", 0)
     if sample.format != "tdms":
