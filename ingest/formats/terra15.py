@@ -61,7 +61,7 @@ def sniff(file: BinaryIO) -> str | None:
     with hdf5.opened(file) as root:
         if not _MARKS.issubset(root.attrs):
             return None
-        return text(attributes_of(root, file)["file_version"])
+        return text(attributes_of(root)["file_version"])
 
 
 @at_edge
@@ -85,14 +85,14 @@ def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
 
 
 def _layout_of(root: Any, file: BinaryIO) -> _Layout:
-    attributes = attributes_of(root, file)
+    attributes = attributes_of(root)
     version = text(attributes.get("file_version")) or ""
     name = str(attributes.get("data_product")) if version == _GROUP_NAMED_BY_PRODUCT else "data_product"
-    group = hdf5.child(root, name)
+    group = hdf5.child(root, name, file)
     if group is None:
         raise FormatError(f"no group /{name}: not a Terra15 file of version {version}; set it aside")
     data = hdf5.array_in(group, "data", file)
-    clock = next((clock for clock in ("gps_time", "posix_time") if clock in group), "gps_time")
+    clock = next((clock for clock in ("gps_time", "posix_time") if hdf5.holds(group, clock)), "gps_time")
     times = hdf5.array_in(group, clock, file)
     if len(data.shape) != 2 or times.shape != data.shape[:1]:  # noqa: PLR2004 - time and distance
         raise FormatError(f"{data.name}: shape {data.shape} with {times.shape} stamps; set the file aside")

@@ -130,6 +130,23 @@ def test_a_text_that_claims_to_be_huge_costs_nothing(tmp_path: Path) -> None:
         open_format(format_named("silixa_hdf5")).describe(io.BytesIO(bytes(content)))
 
 
+def test_a_dataspace_that_claims_to_lie_elsewhere_is_refused(make_sample: Any) -> None:
+    content = bytearray(make_sample("silixa_hdf5").content)
+    message = content.index(b"\x01\0\x28\0\0\0\0\0\x01\x02")  # dataspace, 40 bytes, no flags, version 1, 2-d
+    content[message + 4] |= 2  # shared
+    with pytest.raises(FormatError, match="lies elsewhere"):
+        identify(io.BytesIO(bytes(content)))
+
+
+def test_a_text_whose_type_names_a_wrong_size_is_refused(make_sample: Any) -> None:
+    content = bytearray(make_sample("silixa_hdf5").content)
+    at = content.index(b"StartPosition[m]\0") + 24
+    assert content[at : at + 8] == b"\x19\x01\x01\0\x10\0\0\0"
+    content[at + 4] = 1
+    with pytest.raises(FormatError, match="take 16 bytes, not 1"):
+        identify(io.BytesIO(bytes(content)))
+
+
 @pytest.mark.parametrize("size", [0, 8, 1 << 40])
 def test_a_heap_that_never_ends_is_not_walked_through(tmp_path: Path, size: int) -> None:
     path = tmp_path / "sample.h5"
@@ -239,7 +256,7 @@ def test_a_link_out_of_the_file_is_not_followed_to_identify_it(tmp_path: Path) -
 
 
 def test_a_header_that_never_ends_is_refused(monkeypatch: Any, sample: Any) -> None:
-    monkeypatch.setattr("ingest.formats.hdf5_attributes._MOST_BLOCKS", 0)
+    monkeypatch.setattr("ingest.formats.hdf5_headers._MOST_BLOCKS", 0)
     if sample.format != "tdms":
         with pytest.raises(FormatError, match="without an end"):
             open_format(format_named(sample.format)).describe(io.BytesIO(sample.content))
