@@ -29,6 +29,7 @@ from ingest.formats.fields import (
     term,
     text,
     time_of,
+    units_of,
 )
 from ingest.formats.hdf5_attributes import attributes_of, header_of
 
@@ -146,7 +147,7 @@ def _block(raw: _Raw, acquisition: dict[str, Any]) -> Block:
             {
                 "data_category": "DAS",
                 "data_type": term(said.get("RawDescription")),
-                "data_units": text(said.get("RawDataUnit")),
+                "data_units": units_of(said.get("RawDataUnit")),
                 "acquisition_id": text(said.get("AcquisitionId")),
                 "gauge_length": _quantity(said, "GaugeLength", "m"),
                 "pulse_rate": _quantity(said, "PulseRate", "Hz"),

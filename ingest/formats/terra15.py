@@ -26,6 +26,7 @@ from ingest.formats.fields import (
     recorded_times,
     term,
     text,
+    units_of,
 )
 from ingest.formats.hdf5_attributes import attributes_of, header_of
 
@@ -118,7 +119,7 @@ def _block(layout: _Layout) -> Block:
             {
                 "data_category": "DAS",
                 "data_type": term(said.get("data_product")),
-                "data_units": text(said.get("data_product_units")),
+                "data_units": units_of(said.get("data_product_units")),
                 "instrument_id": text(said.get("serial_number")),
                 "gauge_length": in_units(said.get("gauge_length"), None, "m"),
                 "pulse_length": in_units(said.get("pulse_length"), None, "m"),
