@@ -117,8 +117,12 @@ def _datetime64_to_ns(value: np.datetime64) -> int:
     unit, _ = np.datetime_data(value.dtype)
     if unit in {"ps", "fs", "as"}:
         raise InvalidInput(f"{value!r} is finer than a nanosecond")
-    nanoseconds = value.astype("datetime64[ns]")
-    if nanoseconds.astype(f"datetime64[{unit}]") != value.astype(f"datetime64[{unit}]"):
+    try:
+        nanoseconds = value.astype("datetime64[ns]")
+        same = nanoseconds.astype(f"datetime64[{unit}]") == value.astype(f"datetime64[{unit}]")
+    except OverflowError:  # some versions of NumPy wrap around instead
+        same = False
+    if not same:
         raise InvalidInput(f"{value!r} lies outside the years 1678 to 2262, which nanoseconds can tell")
     return int(nanoseconds.astype(np.int64))
 

@@ -19,15 +19,19 @@ __all__ = ["convert_factor", "get_quantity", "is_quantity", "magnitude", "second
 
 @lru_cache(maxsize=1)
 def _registry() -> UnitRegistry[Any]:
-    """Return pint's application registry, so that quantities of other packages mix with ours."""
+    """Return a registry of our own; quantities of others are taken by their text.
+
+    pint's application registry may be replaced by any package that is imported later, and quantities of
+    two registries do not mix.
+    """
     import pint
 
-    registry = pint.get_application_registry()
+    registry: UnitRegistry[Any] = pint.UnitRegistry()
     for definition in ("strain = [] = ε = ϵ", "PPM = 1e-6 = ppm_of_strain"):
         name = definition.split(" = ")[0]
         if name not in registry:
             registry.define(definition)
-    return registry  # type: ignore[return-value]
+    return registry
 
 
 def __getattr__(name: str) -> Quantity[Any]:

@@ -66,7 +66,8 @@ class Linear:
 
     def to_numpy(self) -> NDArray[Any]:
         """Return every value, shape `(size,)`."""
-        return self.start + (self.offset + np.arange(self.size) * self.stride) * self.dtype.type(self.step)
+        numbers = self.offset + np.arange(self.size) * self.stride
+        return np.asarray(self.start + numbers * self.dtype.type(self.step))
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, slice):

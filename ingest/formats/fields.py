@@ -100,9 +100,7 @@ def number(header: Mapping[str, Any], name: str, *, positive: bool = False) -> f
         except ValueError:
             value = None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise FormatError(
-            f"{name}: {header.get(name)!r} in the header is no finite number; set the file aside"
-        )
+        raise FormatError(f"{name}: {header.get(name)!r} in the header is no finite number; set the file aside")
     if positive and not value > 0:
         raise FormatError(f"{name}: {value} in the header is not positive; set the file aside")
     return value
@@ -255,9 +253,7 @@ def recorded_times(stamps: NDArray[np.int64], hertz: float | None = None) -> dic
     return coords
 
 
-def distance_coord(
-    *, start: float, step: float, size: int, units: str | None = "m", offset: int = 0
-) -> Coord:
+def distance_coord(*, start: float, step: float, size: int, units: str | None = "m", offset: int = 0) -> Coord:
     """Return the distance coordinate of evenly spaced channels.
 
     Raises
@@ -267,14 +263,9 @@ def distance_coord(
     """
     if not size:
         raise FormatError(_NO_SAMPLES)
-    if (
-        not (math.isfinite(start) and math.isfinite(step) and math.isfinite(step * (abs(offset) + size)))
-        or not step
-    ):
+    if not (math.isfinite(start) and math.isfinite(step) and math.isfinite(step * (abs(offset) + size))) or not step:
         raise FormatError(f"channels from {start} every {step} {units}: no distances; set the file aside")
-    return Coord(
-        dims=("distance",), values=Linear(start=start, step=step, size=size, offset=offset), units=units
-    )
+    return Coord(dims=("distance",), values=Linear(start=start, step=step, size=size, offset=offset), units=units)
 
 
 def ranges_of(window: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:

@@ -56,9 +56,7 @@ def check_header(file: BinaryIO, address: int, name: str) -> None:
     for kind, flags, message in _messages(file, address):
         # Only a committed datatype is shared by headers of this version.
         if flags & _SHARED and kind != _DATATYPE_KIND:
-            raise FormatError(
-                f"{name}: a part of the header lies elsewhere; the file is damaged, set it aside"
-            )
+            raise FormatError(f"{name}: a part of the header lies elsewhere; the file is damaged, set it aside")
         if kind == _ATTRIBUTE_KIND and _longest(message) > size:
             raise FormatError(f"{name}: an attribute is longer than the file, which is damaged; set it aside")
 
@@ -96,8 +94,6 @@ def _longest(message: bytes) -> int:
     if kind & 15 != _VARIABLE_LENGTH:
         return 0
     if size != _REFERENCE.size:
-        raise FormatError(
-            f"texts of varying length take {_REFERENCE.size} bytes, not {size}; set the file aside"
-        )
+        raise FormatError(f"texts of varying length take {_REFERENCE.size} bytes, not {size}; set the file aside")
     count = (len(message) - data_at) // size
     return max((_REFERENCE.unpack_from(message, data_at + n * size)[0] for n in range(count)), default=0)

@@ -73,7 +73,5 @@ def _check(file: BinaryIO, start: int) -> None:
         # The free space counts its own header, the objects do not, and are filled up to whole eights.
         step = length if number == 0 else _OBJECT.size + -(-length // 8) * 8
         if step < _OBJECT.size or at + step > size:
-            raise FormatError(
-                f"the heap at byte {start} breaks off at {at}; the file is damaged, set it aside"
-            )
+            raise FormatError(f"the heap at byte {start} breaks off at {at}; the file is damaged, set it aside")
         at += step

@@ -164,9 +164,7 @@ class _Objects:
             raise FormatError("the file has no channel with raw data; set it aside")
         kinds = {self._raw[path] for path in self._order}
         if len(kinds) > 1:
-            raise FormatError(
-                "the channels differ in type or length, so they make no table; set the file aside"
-            )
+            raise FormatError("the channels differ in type or length, so they make no table; set the file aside")
         ((kind, count),) = kinds
         return tuple(self._order), np.dtype(_NUMBERS[kind]), count
 
@@ -257,9 +255,7 @@ def read_rows(file: BinaryIO, table: Tdms, rows: slice, channels: slice) -> NDAr
     return out
 
 
-def _read_interleaved(
-    file: BinaryIO, segment: Segment, rows: slice, channels: slice, out: NDArray[Any]
-) -> None:
+def _read_interleaved(file: BinaryIO, segment: Segment, rows: slice, channels: slice, out: NDArray[Any]) -> None:
     """Fill `out` from rows that hold one sample of each channel."""
     size, count = segment.dtype.itemsize, segment.channels
     if (count - out.shape[1]) * size <= _NEAR:
@@ -275,9 +271,7 @@ def _read_interleaved(
         out[row - rows.start] = np.frombuffer(read_exactly(file, offset, out.shape[1] * size), segment.dtype)
 
 
-def _read_by_channel(
-    file: BinaryIO, segment: Segment, rows: slice, channels: slice, out: NDArray[Any]
-) -> None:
+def _read_by_channel(file: BinaryIO, segment: Segment, rows: slice, channels: slice, out: NDArray[Any]) -> None:
     """Fill `out` from chunks that hold some samples of the first channel, then of the next."""
     size, count = segment.dtype.itemsize, segment.channels
     for chunk in range(rows.start - rows.start % segment.chunk, rows.stop, segment.chunk):

@@ -53,7 +53,5 @@ def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
 def _array_of(root: Any, file: BinaryIO) -> Any:
     array = hdf5.array_in(root, "Acoustic", file)
     if len(array.shape) != 2:  # noqa: PLR2004 - time and distance
-        raise FormatError(
-            f"/Acoustic: shape {array.shape} is not that of time and channel; set the file aside"
-        )
+        raise FormatError(f"/Acoustic: shape {array.shape} is not that of time and channel; set the file aside")
     return array

@@ -165,21 +165,14 @@ def write_tdms(path: Path, samples: NDArray[Any], header: Header, *, interleaved
     metadata = b"".join(
         (
             struct.pack("<I", channels + 2),
-            root
-            + struct.pack("<I", len(properties))
-            + b"".join(_property(*item) for item in properties.items()),
+            root + struct.pack("<I", len(properties)) + b"".join(_property(*item) for item in properties.items()),
             group + struct.pack("<II", _NO_RAW_DATA, 0),
-            *(
-                _text(f"/'Measurement'/'{channel}'") + index + struct.pack("<I", 0)
-                for channel in range(channels)
-            ),
+            *(_text(f"/'Measurement'/'{channel}'") + index + struct.pack("<I", 0) for channel in range(channels)),
         )
     )
     contents = _WITH_META_DATA | _NEW_OBJECTS | _WITH_RAW_DATA | (_INTERLEAVED if interleaved else 0)
     ordered = np.ascontiguousarray(samples if interleaved else samples.T)
-    lead_in = struct.pack(
-        "<4sIIQQ", b"TDSm", contents, _TDMS_VERSION, len(metadata) + ordered.nbytes, len(metadata)
-    )
+    lead_in = struct.pack("<4sIIQQ", b"TDSm", contents, _TDMS_VERSION, len(metadata) + ordered.nbytes, len(metadata))
     with path.open("wb") as file:
         file.write(lead_in + metadata)
         file.write(memoryview(ordered.astype(ordered.dtype.newbyteorder("<"), copy=False)).cast("B"))

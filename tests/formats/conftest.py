@@ -124,9 +124,7 @@ def _tdms_by_channel(path: Path) -> NDArray[Any]:
     return _counts("f4")
 
 
-def terra15_file(
-    path: Path, version: int, seconds: NDArray[np.float64], *, clock: str = "gps_time"
-) -> NDArray[Any]:
+def terra15_file(path: Path, version: int, seconds: NDArray[np.float64], *, clock: str = "gps_time") -> NDArray[Any]:
     """Write a Terra15 file; stamps that are 0 were allocated and never written."""
     samples = _counts("f4")[: len(seconds)]
     with h5py.File(path, "w") as root:

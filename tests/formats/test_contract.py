@@ -69,9 +69,7 @@ def test_to_sniff_reads_little(sample: Any, counting: Any) -> None:
 def test_any_slice_is_the_slice_of_the_whole(sample: Any, data: st.DataObject) -> None:
     whole = whole_of(sample)
     window = tuple(
-        data.draw(
-            st.tuples(st.integers(0, size), st.integers(0, size)).map(lambda ends: slice(*sorted(ends)))
-        )
+        data.draw(st.tuples(st.integers(0, size), st.integers(0, size)).map(lambda ends: slice(*sorted(ends))))
         for size in whole.shape
     )
     part = reader_of(sample).read(io.BytesIO(sample.content), 0, window)
@@ -136,9 +134,7 @@ def test_coordinates_label_every_dim(sample: Any) -> None:
 def test_attributes_are_plain_and_units_are_known(sample: Any) -> None:
     for block in reader_of(sample).describe(io.BytesIO(sample.content)).blocks:
         assert block.attrs["data_category"] == "DAS"
-        assert all(
-            isinstance(value, (str, int, float, bool)) and value != "" for value in block.attrs.values()
-        )
+        assert all(isinstance(value, (str, int, float, bool)) and value != "" for value in block.attrs.values())
         if "data_units" in block.attrs:
             get_quantity(str(block.attrs["data_units"]))
 

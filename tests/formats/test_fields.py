@@ -42,9 +42,7 @@ def test_known_units_are_kept_as_they_are_written(units: str) -> None:
     assert fields.units_of(units) == units
 
 
-@pytest.mark.parametrize(
-    "units", [None, "", "unitless", "9**9**9**9", "(m", "m\x7f", "m**9**9**9", "9" * 99, "1/0"]
-)
+@pytest.mark.parametrize("units", [None, "", "unitless", "9**9**9**9", "(m", "m\x7f", "m**9**9**9", "9" * 99, "1/0"])
 def test_unknown_units_are_left_to_the_header(units: str | None) -> None:
     assert fields.units_of(units) is None
 
@@ -98,9 +96,7 @@ def test_rates_and_times_out_of_range_are_refused(start: int, hertz: float, size
         fields.steady_time(start, hertz, size)
 
 
-@pytest.mark.parametrize(
-    "numbers", [{"start": np.inf}, {"step": np.nan}, {"step": 0.0}, {"step": 1e308}, {"size": 0}]
-)
+@pytest.mark.parametrize("numbers", [{"start": np.inf}, {"step": np.nan}, {"step": 0.0}, {"step": 1e308}, {"size": 0}])
 def test_distances_out_of_range_are_refused(numbers: dict[str, float]) -> None:
     with pytest.raises(FormatError):
         fields.distance_coord(**({"start": 0.0, "step": 1.0, "size": 9} | numbers))  # type: ignore[arg-type]

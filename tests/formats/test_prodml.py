@@ -93,9 +93,7 @@ def test_a_start_time_that_is_none_leaves_the_unit_that_is_named(path: Path) -> 
     assert describe(path).blocks[0].coords["time"].values.first == START
 
 
-@pytest.mark.parametrize(
-    "stamps", [np.zeros(120, "i8") - 5, np.full(120, 1 << 62), np.arange(120)[::-1] * 10**9]
-)
+@pytest.mark.parametrize("stamps", [np.zeros(120, "i8") - 5, np.full(120, 1 << 62), np.arange(120)[::-1] * 10**9])
 def test_stamps_that_are_no_times_are_refused(path: Path, stamps: Any) -> None:
     set_stamps(path, stamps, PartStartTime="?", StartTime="?")
     with pytest.raises(FormatError):

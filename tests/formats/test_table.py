@@ -33,9 +33,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 
 
 def test_the_table_imports_no_reader_and_no_library() -> None:
-    code = (
-        "import sys, ingest.formats; print([m for m in ('h5py', 'ingest.formats.tdms') if m in sys.modules])"
-    )
+    code = "import sys, ingest.formats; print([m for m in ('h5py', 'ingest.formats.tdms') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 

@@ -142,9 +142,7 @@ def test_other_tdms_files_are_not_claimed(content: bytes) -> None:
         (b"GaugeLength\x0a", b"GaugeLength\x7f", "a property of type 0x7f"),
     ],
 )
-def test_metadata_that_makes_no_sense_is_refused(
-    content: bytes, old: bytes, new: bytes, reason: str | None
-) -> None:
+def test_metadata_that_makes_no_sense_is_refused(content: bytes, old: bytes, new: bytes, reason: str | None) -> None:
     changed = content.replace(old, new)
     assert changed != content
     if reason is None:  # half as many samples of twice the size, as far as anyone can tell
@@ -164,8 +162,6 @@ def test_metadata_that_makes_no_sense_is_refused(
         ({"next": (1 << 64) - 1, "raw": 1 << 62}, "ends at byte"),
     ],
 )
-def test_a_lead_in_that_makes_no_sense_is_refused(
-    content: bytes, fields: dict[str, int], reason: str
-) -> None:
+def test_a_lead_in_that_makes_no_sense_is_refused(content: bytes, fields: dict[str, int], reason: str) -> None:
     with pytest.raises(FormatError, match=reason):
         tdms.describe(io.BytesIO(with_lead_in(content, **fields)))

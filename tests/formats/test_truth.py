@@ -57,9 +57,7 @@ def test_real_times_are_those_of_dascore(real: Any) -> None:
 
 def test_real_distances_are_those_of_dascore(real: Any) -> None:
     distance = truth_of(real)["patches"][0]["coords"]["distance"]
-    coord = (
-        open_format(format_named(real.format)).describe(io.BytesIO(real.content)).blocks[0].coords["distance"]
-    )
+    coord = open_format(format_named(real.format)).describe(io.BytesIO(real.content)).blocks[0].coords["distance"]
     shift = distance["first"] - OTHER_ORIGIN.get(real.path.name, distance["first"])
     values = coord.to_numpy()
     np.testing.assert_allclose(values[[0, -1]] + shift, [distance["first"], distance["last"]], rtol=1e-14)
@@ -92,17 +90,11 @@ def test_the_two_files_of_one_second_hold_the_same_samples(shared_raw: Path) -> 
         assert blocks[0].attrs[name] == blocks[1].attrs[name]
 
 
-@pytest.mark.parametrize(
-    ("first_locus", "spacing", "rate"), [(0, 1.0, 1000.0), (-7, 2.0, 500.0), (20, 1.25, 400.0)]
-)
+@pytest.mark.parametrize(("first_locus", "spacing", "rate"), [(0, 1.0, 1000.0), (-7, 2.0, 500.0), (20, 1.25, 400.0)])
 @pytest.mark.parametrize("fmt", ["prodml", "tdms"])
-def test_dascore_reads_what_is_written(
-    fmt: str, first_locus: int, spacing: float, rate: float, tmp_path: Path
-) -> None:
+def test_dascore_reads_what_is_written(fmt: str, first_locus: int, spacing: float, rate: float, tmp_path: Path) -> None:
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", category=DeprecationWarning, module=r"(dascore|tables|pandas)(\..*)?"
-        )
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"(dascore|tables|pandas)(\..*)?")
         import dascore
 
     samples = np.random.default_rng(5).integers(-3000, 3000, (800, 60), "i2", endpoint=True)

@@ -1,0 +1,75 @@
+# Everything from nothing: `make test` and `make demo` find Python, make .venv, install the locked packages and run.
+# A step that has run is not run again until requirements.lock or pyproject.toml changes.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+export UV_SYSTEM_CERTS := true
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.installed
+UV    := $(BIN)/uv
+JOBS  ?= 2
+ARGS  ?=
+
+.PHONY: help install test style types layers unit prove demo bench lock clean
+
+help: ## Show what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Make .venv with the locked packages and this project in it
+
+test: $(STAMP) style types layers unit ## Check style, types and layers, and run the tests
+
+style: $(STAMP)
+	@echo '== ruff'
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { echo 'not formatted; run: $(BIN)/ruff format .' >&2; exit 1; }
+
+types: $(STAMP)
+	@echo '== mypy'
+	@$(BIN)/mypy
+
+layers: $(STAMP)
+	@echo '== import-linter'
+	@$(BIN)/lint-imports --no-logo
+
+unit: $(STAMP)
+	@echo '== pytest'
+	@$(BIN)/pytest -n $(JOBS) -m 'not prove' --cov --cov-report=term-missing:skip-covered $(ARGS)
+
+# pytest ends with 5 where no test carries the mark: nothing to prove yet.
+prove: $(STAMP) ## Run the tests that prove the promises with full counts
+	@echo '== pytest -m prove'
+	@$(BIN)/pytest -m prove $(ARGS) || { code=$$?; [ $$code -eq 5 ] || exit $$code; }
+
+demo: $(STAMP) ## Go the whole way on this machine; ARGS='--url file:///tmp/archive' needs no server
+	@$(BIN)/lightkeep demo $(ARGS)
+
+bench: $(STAMP) ## Measure reading and ingest against their limits
+	@$(BIN)/python -m bench.read $(ARGS)
+	@$(BIN)/python -m bench.ingest $(ARGS)
+
+lock: $(STAMP) ## Resolve the dependencies anew into requirements.lock; ARGS=--upgrade takes the newest
+	@$(UV) pip compile --quiet --generate-hashes --python-version 3.12 --all-extras --group dev --no-emit-index-url \
+	  --no-emit-find-links --no-header $(ARGS) pyproject.toml -o requirements.lock
+	@! grep -nE '^--|://' requirements.lock || { echo 'requirements.lock must not name an index' >&2; exit 1; }
+
+clean: ## Remove what was made here: .venv, caches, reports
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* \
+	  build dist demo docs/_build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# uv comes from pip, at the locked version and hash; uv then installs the rest. `uv pip sync` removes what the lock does
+# not name, this project too, which is why the project follows it.
+$(STAMP): requirements.lock pyproject.toml tools/find-python
+	@echo '== installing into $(VENV)'
+	@[ -x $(BIN)/python ] && $(BIN)/python -c 'import pip' 2>/dev/null || { \
+	  python=$$(bash tools/find-python); rm -rf $(VENV); "$$python" -m venv $(VENV); }
+	@sed -n '/^uv==/,/^    # via/p' requirements.lock > $(VENV)/uv.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
+	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@

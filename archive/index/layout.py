@@ -1,0 +1,79 @@
+"""Where everything lies in an archive: the one place that knows the keys."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+import numpy as np
+
+from archive.errors import InvalidInput
+
+__all__ = [
+    "COMMITS",
+    "CURRENT",
+    "DATA",
+    "FORMAT_VERSION",
+    "LEAVES",
+    "QUARANTINE",
+    "ROOT",
+    "SNAPSHOTS",
+    "check_dataset_name",
+    "dataset_key",
+    "granule_key",
+    "new_commit_key",
+    "new_granule_key",
+    "snapshot_key",
+]
+
+FORMAT_VERSION = 1
+ROOT = "lightkeep.json"
+DATA = "data/"
+COMMITS = "commits/"
+CURRENT = "index/CURRENT"
+SNAPSHOTS = "index/snapshots/"
+LEAVES = "index/leaves/"
+LEDGER = "index/ledger/"
+QUARANTINE = "quarantine/"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def check_dataset_name(name: str) -> str:
+    """Return the name of a dataset if it can be one.
+
+    Raises
+    ------
+    InvalidInput
+        It holds more than ASCII letters, digits, dot, dash and underscore, or does not start with one
+        of the first two.
+    """
+    if not _NAME.fullmatch(name) or ".." in name:
+        raise InvalidInput(f"{name!r} cannot name a dataset: use letters, digits, '.', '-' and '_', at most 128")
+    return name
+
+
+def dataset_key(name: str) -> str:
+    """Return the key of what is fixed for a dataset."""
+    return f"{DATA}{check_dataset_name(name)}/dataset.json"
+
+
+def new_granule_key(dataset: str, start: int) -> str:
+    """Return a key never used before: the start (ns) for people, 64 random bits for uniqueness."""
+    stamp = str(np.datetime64(start, "ms")).replace("-", "").replace(":", "").replace(".", "_")
+    return granule_key(dataset, f"{stamp}-{secrets.token_hex(8)}")
+
+
+def granule_key(dataset: str, name: str) -> str:
+    """Return the key of a granule's group."""
+    return f"{DATA}{check_dataset_name(dataset)}/{name}.zarr"
+
+
+def new_commit_key(nanoseconds: int) -> str:
+    """Return a key for a commit made at a time; it sorts by time, and is never used twice."""
+    return f"{COMMITS}{nanoseconds:019d}-{secrets.token_hex(8)}"
+
+
+def snapshot_key(number: int) -> str:
+    """Return the key of the copy of one snapshot."""
+    return f"{SNAPSHOTS}{number:012d}"

@@ -1,0 +1,108 @@
+"""Options that several commands share, and how they print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from archive.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from archive.spools import Spool
+
+__all__ = [
+    "AsJson",
+    "DatasetName",
+    "Distance",
+    "Options",
+    "TimeRange",
+    "Url",
+    "open_spool",
+    "print_json",
+    "storage_options",
+]
+
+Url = Annotated[
+    str, typer.Argument(metavar="URL", help="The archive: s3://bucket/prefix, a folder, ...", show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Options = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        "-o",
+        metavar="NAME=VALUE",
+        help="For the store: endpoint_url, region, profile, anonymous, ... Credentials come from the environment.",
+        show_default=False,
+    ),
+]
+DatasetName = Annotated[
+    str | None, typer.Option("--dataset", "-d", metavar="NAME", help="One dataset.", show_default=False)
+]
+TimeRange = Annotated[
+    tuple[str, str] | None,
+    typer.Option(
+        "--time", metavar="FROM TO", help="UTC, as in 2016-03-14T08:00; ... leaves an end open.", show_default=False
+    ),
+]
+Distance = Annotated[
+    tuple[str, str] | None,
+    typer.Option("--distance", metavar="FROM TO", help="Metres; ... leaves an end open.", show_default=False),
+]
+
+
+def storage_options(options: list[str] | None) -> dict[str, Any]:
+    """Return options given as NAME=VALUE.
+
+    Raises
+    ------
+    InvalidInput
+        One is not of this form.
+    """
+    named: dict[str, Any] = {}
+    for option in options or ():
+        name, sign, value = option.partition("=")
+        if not sign:
+            raise InvalidInput(f"--option {option}: write it as NAME=VALUE")
+        named[name] = {"true": True, "false": False}.get(value.lower(), value)
+    return named
+
+
+def print_json(document: Any) -> None:
+    """Print a value as JSON."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, default=str, indent=1) + "\n")
+
+
+def open_spool(
+    url: str,
+    options: list[str] | None,
+    dataset: str | None,
+    time: tuple[str, str] | None = None,
+    distance: tuple[str, str] | None = None,
+) -> Spool:
+    """Return what the options select of an archive."""
+    import archive as lk
+
+    spool = lk.open(url, dataset=dataset, storage_options=storage_options(options))
+    selectors: Mapping[str, Any] = {
+        name: tuple(_bound(bound, number=name == "distance") for bound in bounds)
+        for name, bounds in (("time", time), ("distance", distance))
+        if bounds is not None
+    }
+    return spool.select(**selectors) if selectors else spool
+
+
+def _bound(text: str, *, number: bool) -> Any:
+    if text in {"...", "", "-"}:
+        return None
+    if not number:
+        return text
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InvalidInput(f"{text!r} is no distance in metres") from error

@@ -1,0 +1,183 @@
+"""Commands that write: `init` and `ingest`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from archive.errors import InvalidInput
+from ingest.commands.options import AsJson, Options, Url, print_json, storage_options
+
+if TYPE_CHECKING:
+    from ingest.plan import IngestPlan
+    from ingest.run import IngestReport
+
+__all__ = ["ingest", "init"]
+
+_SHOWN = 20
+
+
+def init(url: Url, *, options: Options = None, as_json: AsJson = False) -> None:
+    """Make an archive, after trying whether the store keeps its promises. Does nothing to one that exists.
+
+    Example: `lightkeep init s3://bucket/porotomo`
+    """
+    from archive.store import open_store
+    from ingest.initialise import initialise
+
+    store = open_store(url, storage_options=storage_options(options))
+    made = initialise(store)
+    if as_json:
+        print_json({"url": store.url, "made": made})
+    else:
+        typer.echo(f"{store.url}: {'a new, empty archive' if made else 'is an archive already; nothing to do'}")
+
+
+def ingest(
+    places: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE... URL", help="Raw files, folders or globs; the last is the archive.", show_default=False
+        ),
+    ],
+    *,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", metavar="NAME", help="Put everything under one name.", show_default=False)
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Tasks that run at once.")] = 1,
+    processes: Annotated[bool, typer.Option("--processes", help="In processes, not threads.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    codec: Annotated[
+        str, typer.Option("--codec", help="For new datasets: pcodec, or portable for any Zarr reader.")
+    ] = "pcodec",
+    raw_format: Annotated[
+        str | None,
+        typer.Option("--format", metavar="NAME", help="Of the raw files, if not to be found out.", show_default=False),
+    ] = None,
+    options: Options = None,
+    source_options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source-option", metavar="NAME=VALUE", help="For the place of the raw files.", show_default=False
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put raw files into an archive. What is there already is left alone; what cannot be read is set aside.
+
+    Example: `lightkeep ingest raw/2016-03-14 's3://landing/*.h5' s3://bucket/porotomo --jobs 4`
+    """
+    from archive.codec import CODECS
+    from archive.store import open_store
+    from ingest.plan import Settings
+    from ingest.run import ingest as run_ingest
+    from ingest.run import plan_ingest
+
+    if len(places) < 2:  # noqa: PLR2004 - a source and an archive
+        raise InvalidInput("ingest takes at least one SOURCE and then the archive's URL; see lightkeep ingest --help")
+    if codec not in CODECS:
+        raise InvalidInput(f"--codec {codec}: there are {' and '.join(CODECS)}")
+    store = open_store(places[-1], storage_options=storage_options(options))
+    settings = Settings(
+        dataset=dataset, codec=codec, format=raw_format, options=storage_options(source_options) or None
+    )
+    if dry_run:
+        plan, _, _ = plan_ingest(store, places[:-1], settings)
+        print_json(_plan_json(plan)) if as_json else _print_plan(plan)
+        return
+    report = _with_progress(
+        store, places[:-1], settings, partial(run_ingest, jobs=jobs, processes=processes), quiet=as_json
+    )
+    print_json(report.to_json()) if as_json else _print_report(report)
+    if report.refusals:
+        raise typer.Exit(1)
+
+
+def _with_progress(store: Any, places: list[str], settings: Any, run: Any, *, quiet: bool) -> IngestReport:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from ingest import run as runs
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bars:
+        looked = bars.add_task("reading headers", total=None, rate="")
+        state = {"samples": 0.0, "files": 0}
+        taken = bars.add_task("ingesting", total=None, visible=False, rate="")
+
+        def look(count: int) -> None:
+            bars.update(looked, total=-count) if count < 0 else bars.advance(looked, count)
+
+        def planned(plan: IngestPlan) -> None:
+            state.update(samples=plan.samples / max(plan.sources, 1), files=plan.sources)
+            bars.update(taken, total=plan.sources, visible=True)
+
+        def done(count: int) -> None:
+            bars.advance(taken, count)
+            speed = bars.tasks[1].speed
+            bars.update(taken, rate=f"{(speed or 0) * state['samples'] / 1e6:.0f} MB/s")
+
+        report: IngestReport = run(
+            store, places, settings, progress=runs.Progress(looked=look, planned=planned, done=done)
+        )
+    return report
+
+
+def _plan_json(plan: IngestPlan) -> dict[str, Any]:
+    return {
+        "datasets": {name: dict(dataset.fingerprint) for name, dataset in plan.datasets.items()},
+        "sources": plan.sources,
+        "granules": len(plan.groups),
+        "raw_bytes": plan.samples,
+        "known": plan.known,
+        "refusals": [{"url": refusal.found.url, "reason": refusal.reason} for refusal in plan.refusals],
+        "ignored": list(plan.ignored),
+    }
+
+
+def _print_plan(plan: IngestPlan) -> None:
+    from archive.display import size_text
+
+    typer.echo(
+        f"would read {plan.sources} files ({size_text(plan.samples)} of samples) "
+        f"into about {len(plan.groups)} granules; "
+        f"{plan.known} files are in the archive already"
+    )
+    for name, dataset in plan.datasets.items():
+        shape = " x ".join(f"{size} {dim}" for dim, size in zip(dataset.dims[1:], dataset.widths, strict=True))
+        typer.echo(f"  {name}: {shape}, {float(10**9 / dataset.step):g} Hz, {dataset.dtype}")
+    _print_refusals(plan.refusals, plan.ignored)
+
+
+def _print_report(report: IngestReport) -> None:
+    from archive.display import size_text
+
+    if not report.sources and not report.refusals:
+        typer.echo(f"nothing to do: all {report.known} files are in the archive ({report.seconds:.1f} s)")
+    else:
+        speed = report.raw / max(report.seconds, 1e-9) / 1e6
+        typer.echo(
+            f"{report.sources} files in {report.granules} granules: {size_text(report.raw)} of samples as "
+            f"{size_text(report.stored)}, {report.seconds:.1f} s, {speed:.0f} MB/s; "
+            f"{report.known} were there already; snapshot {report.snapshot}"
+        )
+        for name in report.datasets:
+            typer.echo(f"  {name}")
+    _print_refusals(report.refusals, report.ignored)
+
+
+def _print_refusals(refusals: Any, ignored: Any) -> None:
+    for refusal in list(refusals)[:_SHOWN]:
+        typer.echo(f"  refused: {refusal.reason}", err=True)
+    if len(refusals) > _SHOWN:
+        typer.echo(f"  and {len(refusals) - _SHOWN} more; their reports are under quarantine/ in the archive", err=True)
+    if ignored:
+        typer.echo(f"  {len(ignored)} files are no raw data and were left alone", err=True)

@@ -1,0 +1,202 @@
+"""Writing one granule: a Zarr v3 group, its root put last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from archive.codec import Codec, codec_for
+from archive.index import layout
+from archive.index.rows import ArrayRef, Row, SourceRange, row_id
+from archive.shard import array_metadata, encode_shard, group_metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from archive.coords import TimeAxis
+    from archive.index.dataset import Dataset
+    from archive.model import Scalar
+    from archive.store import Store
+
+__all__ = ["GranuleContent", "write_granule"]
+
+_CF_TIME = {"units": "nanoseconds since 1970-01-01", "calendar": "proleptic_gregorian", "standard_name": "time"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GranuleContent:
+    """What goes into a granule.
+
+    Parameters
+    ----------
+    samples
+        Time first, shape of the dataset's channels behind.
+    time
+        Exact stamps.
+    recorded
+        Stamps as the file has them (ns) where they stray from the line, by the coordinate's name.
+    sources
+        Which source samples these are.
+    attrs
+        Attributes that differ from the dataset's.
+    headers
+        Every header value of the sources, verbatim, by their SHA-256.
+    """
+
+    samples: NDArray[Any]
+    time: TimeAxis
+    sources: tuple[SourceRange, ...]
+    recorded: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    attrs: Mapping[str, Scalar] = field(default_factory=dict)
+    headers: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_granule(
+    store: Store,
+    dataset: Dataset,
+    content: GranuleContent,
+    *,
+    key: str | None = None,
+    batch: Sequence[str] = (),
+    mapped: Callable[[Callable[..., bytes], Iterable[Any]], Iterable[bytes]] = map,
+) -> Row:
+    """Put a granule's objects, and return the row that a commit makes it visible with.
+
+    Parameters
+    ----------
+    key
+        Where it goes; a new key without.
+    batch
+        Keys of all granules of the commit that it will be part of: recorded in it, so that the index can
+        be rebuilt from granules alone.
+    mapped
+        A `map` that may encode in threads.
+    """
+    key = key or layout.new_granule_key(dataset.name, content.time.first)
+    writer = _Writer(store, key)
+    units = content.attrs.get("data_units", dataset.attrs.get("data_units"))
+    attributes: dict[str, Any] = {} if units is None else {"units": units}
+    if content.recorded:
+        attributes["coordinates"] = " ".join(content.recorded)
+    chunks = (min(dataset.chunks[0], content.samples.shape[0]), *dataset.chunks[1:])
+    data = writer.put(
+        "data",
+        content.samples,
+        dataset.dims,
+        attributes,
+        chunks=chunks,
+        codec=codec_for(dataset.codec, content.samples.dtype),
+        mapped=mapped,
+    )
+    writer.put_whole("time", content.time.to_ns(), ("time",), _CF_TIME)
+    extras = {
+        name: writer.put_whole(name, stamps, ("time",), {**_CF_TIME, "long_name": "time as recorded"})
+        for name, stamps in content.recorded.items()
+    }
+    for name, coord in dataset.coords.items():
+        values = coord.to_numpy()
+        if values.dtype.kind in "iuf":
+            writer.put_whole(name, values, coord.dims, {} if coord.units is None else {"units": coord.units})
+    row = Row(
+        id=row_id(dataset.name, dataset.incarnation, content.sources),
+        dataset=dataset.name,
+        incarnation=dataset.incarnation,
+        key=key,
+        time=content.time,
+        data=data,
+        attrs=content.attrs,
+        extras=extras,
+        sources=content.sources,
+    )
+    etags = writer.finish(_root_attributes(row, dataset, content, batch or [key]))
+    return replace(
+        row,
+        data=replace(data, etag=etags[data.key]),
+        extras={name: replace(extra, etag=etags[extra.key]) for name, extra in extras.items()},
+    )
+
+
+def _root_attributes(row: Row, dataset: Dataset, content: GranuleContent, batch: Sequence[str]) -> dict[str, Any]:
+    """Return what a granule tells of itself: enough to rebuild its row without the index."""
+    attrs = {**dataset.attrs, **content.attrs}
+    return {
+        **{name: value for name, value in attrs.items() if value is not None},
+        "lightkeep": {
+            "format": layout.FORMAT_VERSION,
+            "dataset": dataset.to_json(),
+            "row": row.to_json(),
+            "commit": list(batch),
+        },
+        "headers": dict(content.headers),
+    }
+
+
+class _Writer:
+    """Puts the arrays of one granule, and remembers their metadata for the root."""
+
+    def __init__(self, store: Store, key: str) -> None:
+        self._store, self._key = store, key
+        self._metadata: dict[str, dict[str, Any]] = {}
+        self._objects: list[tuple[str, bytes]] = []
+
+    def put_whole(
+        self, name: str, values: NDArray[Any], dims: Sequence[str], attributes: Mapping[str, Any]
+    ) -> ArrayRef:
+        """Add a small array as one chunk that every Zarr reader decodes."""
+        return self.put(name, values, dims, attributes, chunks=values.shape, codec=codec_for("portable", values.dtype))
+
+    def put(
+        self,
+        name: str,
+        values: NDArray[Any],
+        dims: Sequence[str],
+        attributes: Mapping[str, Any],
+        *,
+        chunks: Sequence[int],
+        codec: Codec,
+        mapped: Any = None,
+    ) -> ArrayRef:
+        """Add an array, sharded where a `map` is given, and return where it will lie."""
+        sharded = mapped is not None
+        body, lengths = encode_shard(values, chunks, codec, mapped) if sharded else (codec.encode(values), [])
+        key = f"{self._key}/{name}/c/{'/'.join('0' * values.ndim)}"
+        self._objects.append((key, body))
+        self._metadata[name] = array_metadata(
+            shape=values.shape,
+            dtype=values.dtype,
+            dims=dims,
+            codec=codec,
+            chunks=chunks,
+            sharded=sharded,
+            attributes=attributes,
+        )
+        return ArrayRef(
+            key=key,
+            size=len(body),
+            etag=None,
+            sha256=hashlib.sha256(body).hexdigest(),
+            shape=tuple(values.shape),
+            dtype=values.dtype.name,
+            chunks=tuple(chunks),
+            codec=codec.name,
+            lengths=tuple(lengths) or (len(body),),
+        )
+
+    def finish(self, attributes: Mapping[str, Any]) -> dict[str, str]:
+        """Put everything, the root last, and return the etag of each object."""
+        objects = [
+            *self._objects,
+            *((f"{self._key}/{name}/zarr.json", _json(held)) for name, held in self._metadata.items()),
+        ]
+        etags: dict[str, str] = dict(zip((key for key, _ in objects), self._store.create_many(objects), strict=True))
+        self._store.create(f"{self._key}/zarr.json", _json(group_metadata(attributes, self._metadata)))
+        return etags
+
+
+def _json(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, ensure_ascii=False).encode()

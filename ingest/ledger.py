@@ -1,0 +1,126 @@
+"""The ledger: every source that came in, once, under each of its names."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from archive.errors import DamagedData, NotFound
+from archive.index import layout
+from archive.index.commits import Source
+from archive.index.snapshot import LedgerEntry
+from archive.store import Get
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from archive.index.snapshot import Snapshot
+    from archive.store import Store
+
+__all__ = ["Ledger", "encode_segment", "merge_segments", "read_segments"]
+
+_COLUMNS = ("url", "size", "stamp", "sha256", "format", "version", "dataset", "rows")
+
+
+class Ledger:
+    """What is known of sources: by name as they were seen, and by content."""
+
+    def __init__(self, sources: Iterable[Source]) -> None:
+        self._seen: dict[tuple[str, int, str], Source] = {}
+        self._hashes: dict[str, Source] = {}
+        self._urls: dict[str, Source] = {}
+        for source in sources:
+            self.add(source)
+
+    def __len__(self) -> int:
+        return len(self._hashes)
+
+    def add(self, source: Source) -> None:
+        """Take in a source."""
+        self._seen[source.url, source.size, source.stamp] = source
+        self._hashes.setdefault(source.sha256, source)
+        self._urls[source.url] = source
+
+    def seen(self, url: str, size: int, stamp: str) -> Source | None:
+        """Return the source that was under this name, if it looks unchanged."""
+        return self._seen.get((url, size, stamp))
+
+    def earlier(self, url: str) -> Source | None:
+        """Return the source that was under this name, changed or not."""
+        return self._urls.get(url)
+
+    def held(self, sha256: str) -> Source | None:
+        """Return the source with this content."""
+        return self._hashes.get(sha256)
+
+    def hashes_of_size(self, size: int) -> frozenset[str]:
+        """Return the contents of a size that are known: what a file of this size may be a copy of."""
+        return frozenset(sha for sha, source in self._hashes.items() if source.size == size)
+
+    def sources(self) -> list[Source]:
+        """Return each source once."""
+        return list(self._hashes.values())
+
+
+def read_segments(store: Store, entries: Sequence[LedgerEntry]) -> list[Source]:
+    """Return the sources of some segments, in one wave of requests.
+
+    Raises
+    ------
+    DamagedData
+        A segment is missing or altered.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sources: list[Source] = []
+    for entry, reply in zip(
+        entries, store.wave([Get(entry.key) for entry in entries], return_errors=True), strict=True
+    ):
+        if isinstance(reply, NotFound):
+            raise DamagedData(f"{entry.key}: this part of the ledger is missing; run lightkeep repair")
+        if isinstance(reply, BaseException):
+            raise reply
+        body = bytes(reply.data)
+        if hashlib.sha256(body).hexdigest() != entry.sha256:
+            raise DamagedData(f"{entry.key}: this part of the ledger is altered; run lightkeep repair")
+        for line in pq.read_table(pa.BufferReader(body)).to_pylist():
+            sources.append(Source.from_json(line))  # noqa: PERF401 - a loop within a loop reads better
+    return sources
+
+
+def encode_segment(sources: Sequence[Source]) -> tuple[LedgerEntry, bytes]:
+    """Return what CURRENT says of a segment, and its bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    lines = sorted((source.to_json() for source in sources), key=lambda line: (line["url"], line["sha256"]))
+    sink = pa.BufferOutputStream()
+    types = {"size": pa.int64(), "rows": pa.list_(pa.string())}
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in _COLUMNS])
+    pq.write_table(pa.Table.from_pylist(lines, schema=schema), sink, compression="zstd")
+    body = sink.getvalue().to_pybytes()
+    digest = hashlib.sha256(body).hexdigest()
+    entry = LedgerEntry(key=f"{layout.LEDGER}{digest}.parquet", size=len(body), sha256=digest, sources=len(lines))
+    return entry, body
+
+
+def merge_segments(
+    store: Store, snapshot: Snapshot, fresh: Sequence[Source]
+) -> tuple[tuple[LedgerEntry, ...], list[tuple[str, bytes]]]:
+    """Return the ledger with new sources in it, and the objects to be put.
+
+    A new segment takes in the last ones that are not much larger, so that there are few of them and each
+    source is written a few times in all, like a log-structured merge tree.
+    """
+    if not fresh:
+        return snapshot.ledger, []
+    kept = list(snapshot.ledger)
+    count = len(fresh)
+    taken: list[LedgerEntry] = []
+    while kept and kept[-1].sources <= 2 * count:
+        taken.append(kept.pop())
+        count += taken[-1].sources
+    held = {(source.url, source.sha256): source for source in [*read_segments(store, taken), *fresh]}
+    entry, body = encode_segment(list(held.values()))
+    return (*kept, entry), [(entry.key, body)]

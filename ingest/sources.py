@@ -1,0 +1,159 @@
+"""Raw files: finding them, opening them, and noticing that they change."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from archive.errors import InvalidInput, MissingExtra, NotFound, SourceChanged, StoreTrouble
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+__all__ = ["Found", "OpenSource", "open_source", "scan"]
+
+_BLOCK = 4 << 20
+IN_MEMORY = 256 << 20  # a remote file up to this size is fetched once, whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A raw file as it was found.
+
+    Parameters
+    ----------
+    url
+        Where it lies; a local file as `file://` and its absolute path.
+    size, stamp
+        Bytes, and etag or time of change: what tells that it is still the same.
+    named
+        Whether the user named this very file, rather than a folder around it.
+    """
+
+    url: str
+    size: int
+    stamp: str
+    named: bool = False
+
+
+def _filesystem(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+    try:
+        import fsspec
+    except ImportError as error:
+        raise MissingExtra("reading raw files needs fsspec: pip install 'lightkeep[ingest]'") from error
+    try:
+        files, path = fsspec.core.url_to_fs(url, **options)
+    except ImportError as error:
+        raise MissingExtra(f"{url}: {error}") from error
+    except ValueError as error:
+        raise InvalidInput(f"{url}: no such kind of place is known ({error})") from error
+    return files, path
+
+
+def scan(places: Sequence[str], options: Mapping[str, Any] | None = None) -> list[Found]:
+    """Return the files in folders, under globs, and by name; sorted, each once, hidden ones left out.
+
+    Raises
+    ------
+    NotFound
+        A place does not exist, or a glob matches nothing.
+    """
+    found: dict[str, Found] = {}
+    for place in places:
+        for file in _scan_one(place, options or {}):
+            found.setdefault(file.url, file)
+    return [found[url] for url in sorted(found)]
+
+
+def _scan_one(place: str, options: Mapping[str, Any]) -> list[Found]:
+    local = "://" not in place
+    files, path = _filesystem(str(Path(place).expanduser().resolve()) if local else place, options)
+    try:
+        if any(sign in path for sign in "*?["):
+            states = {name: state for name, state in files.glob(path, detail=True).items() if state["type"] == "file"}
+        elif files.isdir(path):
+            states = files.find(path, detail=True)
+        else:
+            return [_found(files, path, files.info(path), named=True)]
+    except FileNotFoundError:
+        raise NotFound(f"{place}: no such file or folder") from None
+    except (OSError, PermissionError) as error:
+        raise StoreTrouble(f"{place}: cannot be listed ({error})") from error
+    if not states and any(sign in path for sign in "*?["):
+        raise NotFound(f"{place}: nothing matches")
+    depth = path.rstrip("/").count("/")
+    return [
+        _found(files, name, state, named=False)
+        for name, state in sorted(states.items())
+        if not any(part.startswith(".") for part in name.split("/")[depth:])
+    ]
+
+
+def _found(files: Any, path: str, state: Mapping[str, Any], *, named: bool) -> Found:
+    return Found(
+        url=files.unstrip_protocol(path), size=int(state["size"] or 0), stamp=_stamp(files, path, state), named=named
+    )
+
+
+def _stamp(files: Any, path: str, state: Mapping[str, Any]) -> str:
+    """Return what changes when a file does: the etag, or the time of change as exact as it is known."""
+    if "file" in files.protocol:
+        return str(Path(path).stat().st_mtime_ns)
+    for name in ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created"):
+        if state.get(name) is not None:
+            return str(state[name])
+    return ""
+
+
+@dataclass(slots=True)
+class OpenSource:
+    """An open raw file, and the SHA-256 (hex) of all of it."""
+
+    file: BinaryIO
+    sha256: str
+
+
+@contextmanager
+def open_source(found: Found, options: Mapping[str, Any] | None = None, *, digest: bool = True) -> Iterator[OpenSource]:
+    """Open a raw file for reading any part of it, with its hash unless `digest` is off.
+
+    Raises
+    ------
+    SourceChanged
+        It is no longer the file that was found, before or after it was read.
+    """
+    files, path = _filesystem(found.url, options or {})
+    _check(files, path, found)
+    try:
+        with files.open(path, "rb") as raw:
+            file = cast("BinaryIO", raw)
+            if digest and "file" not in files.protocol and found.size <= IN_MEMORY:
+                file = io.BytesIO(raw.read())
+            yield OpenSource(file, _digest(file) if digest else "")
+    except (ConnectionError, TimeoutError) as error:
+        raise StoreTrouble(f"{found.url}: broke off while it was read ({error}); try again") from error
+    _check(files, path, found)
+
+
+def _digest(file: BinaryIO) -> str:
+    hasher = hashlib.sha256()
+    file.seek(0)
+    while block := file.read(_BLOCK):
+        hasher.update(block)
+    file.seek(0)
+    return hasher.hexdigest()
+
+
+def _check(files: Any, path: str, found: Found) -> None:
+    try:
+        files.invalidate_cache()
+        state = files.info(path)
+        same = int(state["size"] or 0) == found.size and _stamp(files, path, state) == found.stamp
+    except FileNotFoundError:
+        same = False
+    if not same:
+        raise SourceChanged(f"{found.url}: changed while it was read; ingest it again once it is finished")

@@ -1,0 +1,350 @@
+"""One task of an ingest: some sources to granules. Runs anywhere, and any number of times."""
+
+from __future__ import annotations
+
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from archive.coords import TimeAxis
+from archive.errors import FormatError, SourceChanged
+from archive.index.commits import Source
+from archive.index.layout import new_granule_key
+from archive.index.rows import Row, SourceRange
+from archive.read import LazyValues
+from ingest.formats import format_named, open_format
+from ingest.granule import GranuleContent, write_granule
+from ingest.naming import fingerprint_of, time_of
+from ingest.sources import Found, OpenSource, open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+    from archive.index.dataset import Dataset
+    from archive.model import Block, Description
+    from archive.store import Store
+
+__all__ = ["Refusal", "Task", "TaskResult", "TaskSource", "run_task"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSource:
+    """A source of a task.
+
+    Parameters
+    ----------
+    found
+        The file.
+    format
+        Name of its format.
+    datasets
+        Name of the dataset of each of its blocks.
+    copies
+        Contents (SHA-256) of the same size that the archive holds already.
+    earlier
+        Content that came in under the same URL before, where there was one.
+    """
+
+    found: Found
+    format: str
+    datasets: tuple[str, ...]
+    copies: frozenset[str] = frozenset()
+    earlier: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """Sources to be put into granules together: those of one dataset that start in one window."""
+
+    store: Store
+    sources: tuple[TaskSource, ...]
+    datasets: Mapping[str, Dataset]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A source that was set aside, and why."""
+
+    found: Found
+    reason: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskResult:
+    """What came of a task: rows not yet visible, sources that are in them, and what was refused."""
+
+    rows: tuple[Row, ...] = ()
+    sources: tuple[Source, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass(slots=True)
+class _Held:
+    """One block of an open source."""
+
+    source: TaskSource
+    opened: OpenSource
+    description: Description
+    number: int
+    time: TimeAxis
+
+    @property
+    def block(self) -> Block:
+        return self.description.blocks[self.number]
+
+    def samples(self, start: int, stop: int) -> NDArray[Any]:
+        reader = open_format(format_named(self.source.format))
+        window = (slice(start, stop), *(slice(0, length) for length in self.block.shape[1:]))
+        return reader.read(self.opened.file, self.number, window)
+
+
+type _Part = tuple[_Held, int, int]
+"""Samples of a block, half-open."""
+
+
+def run_task(task: Task) -> TaskResult:
+    """Put the granules of a task, and return the rows that a commit makes visible.
+
+    A source that cannot be read is set aside, and the others go on without it.
+    """
+    refusals: list[Refusal] = []
+    left = list(task.sources)
+    while left:
+        try:
+            rows, sources = _attempt(task, left)
+        except _SourceFailed as failed:
+            left.remove(failed.source)
+            refusals.append(refusal_of(failed.source.found, failed.error))
+        else:
+            return TaskResult(rows=tuple(rows), sources=tuple(sources), refusals=tuple(refusals))
+    return TaskResult(refusals=tuple(refusals))
+
+
+def refusal_of(found: Found, error: Exception) -> Refusal:
+    """Return why a file is set aside, in one line."""
+    return Refusal(found=found, reason=" ".join(str(error).split()), kind=type(error).__name__)
+
+
+class _SourceFailed(Exception):
+    def __init__(self, source: TaskSource, error: Exception) -> None:
+        super().__init__(str(error))
+        self.source, self.error = source, error
+
+
+def _attempt(task: Task, sources: Iterable[TaskSource]) -> tuple[list[Row], list[Source]]:
+    """Return rows and ledger entries for sources that are all taken to be good."""
+    held: list[_Held] = []
+    opened: dict[str, tuple[TaskSource, OpenSource]] = {}
+    copies: list[tuple[TaskSource, str]] = []
+    current: list[TaskSource] = []
+    versions: dict[str, str] = {}
+    with ExitStack() as stack:
+        for source in sources:
+            current[:] = [source]
+            try:
+                entered = stack.enter_context(_guarded(open_source(source.found, task.options), source))
+                if source.earlier not in {None, entered.sha256}:
+                    raise SourceChanged(
+                        f"{source.found.url}: is not the file that was ingested under this name; the archive keeps "
+                        "the first one: ingest the new one under another name, or with another --dataset"
+                    )
+                if entered.sha256 in source.copies or entered.sha256 in opened:
+                    copies.append((source, entered.sha256))
+                    continue
+                opened[entered.sha256] = (source, entered)
+                description = _described(source, entered)
+                versions[entered.sha256] = description.version
+                held.extend(
+                    _Held(source, entered, description, number, time_of(block))
+                    for number, block in enumerate(description.blocks)
+                    if block.shape[0]
+                )
+            except FormatError as error:
+                raise _SourceFailed(source, error) from error
+        rows = _write(task, held)
+    made: dict[str, list[str]] = {}
+    for row in rows:
+        for part in row.sources:
+            made.setdefault(part.sha256, []).append(row.id)
+    entries = [(source, sha, tuple(dict.fromkeys(made.get(sha, ())))) for sha, (source, _) in opened.items()]
+    entries += [(source, sha, ()) for source, sha in copies]
+    return rows, [
+        Source(
+            url=source.found.url,
+            size=source.found.size,
+            stamp=source.found.stamp,
+            sha256=sha,
+            format=source.format,
+            version=versions.get(sha, ""),
+            dataset=source.datasets[0] if source.datasets else "",
+            rows=ids,
+        )
+        for source, sha, ids in entries
+    ]
+
+
+class _guarded:  # noqa: N801 - a context manager, used like a function
+    """Turns what a source raises when it is opened or closed into an error that names it."""
+
+    def __init__(self, manager: Any, source: TaskSource) -> None:
+        self._manager, self._source = manager, source
+
+    def __enter__(self) -> Any:
+        return self._manager.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Any:
+        try:
+            return self._manager.__exit__(kind, error, trace)
+        except FormatError as failed:
+            raise _SourceFailed(self._source, failed) from failed
+
+
+def _described(source: TaskSource, opened: OpenSource) -> Description:
+    description = open_format(format_named(source.format)).describe(opened.file)
+    if len(description.blocks) != len(source.datasets):
+        raise FormatError(
+            f"{source.found.url}: holds {len(description.blocks)} blocks, not {len(source.datasets)} as before"
+        )
+    return description
+
+
+def _write(task: Task, held: list[_Held]) -> list[Row]:
+    pieces: list[tuple[Dataset, list[_Part], TimeAxis]] = []
+    by_dataset: dict[str, list[_Held]] = {}
+    for item in held:
+        by_dataset.setdefault(item.source.datasets[item.number], []).append(item)
+    with ThreadPoolExecutor(task.threads) as pool:
+        mapped = pool.map if task.threads > 1 else map
+        for name, items in sorted(by_dataset.items()):
+            dataset = task.datasets[name]
+            for item in items:
+                _check_fits(item, dataset)
+            for group in _contiguous(items, dataset):
+                pieces.extend((dataset, parts, time) for parts, time in _pieces(group, dataset))
+        batch = [new_granule_key(dataset.name, time.first) for dataset, _, time in pieces]
+        return [
+            write_granule(task.store, dataset, _content(parts, time, dataset), key=key, batch=batch, mapped=mapped)
+            for key, (dataset, parts, time) in zip(batch, pieces, strict=True)
+        ]
+
+
+def _check_fits(item: _Held, dataset: Dataset) -> None:
+    if fingerprint_of(item.block)["channels"] != dataset.fingerprint["channels"] or item.block.dtype != dataset.dtype:
+        error = FormatError(f"{item.source.found.url}: has other channels than the dataset {dataset.name}")
+        raise _SourceFailed(item.source, error)
+
+
+def _contiguous(items: list[_Held], dataset: Dataset) -> list[list[_Held]]:
+    """Return the blocks in groups that follow each other within half a step; what overlaps stands apart."""
+    groups: list[list[_Held]] = []
+    last: list[int] = []
+    step = dataset.step
+    for item in sorted(items, key=lambda held: (held.time.first, held.opened.sha256)):
+        for number, end in enumerate(last):
+            if abs(item.time.first - end - step) <= step / 2:
+                groups[number].append(item)
+                last[number] = item.time.last
+                break
+        else:
+            groups.append([item])
+            last.append(item.time.last)
+    return groups
+
+
+def _pieces(group: list[_Held], dataset: Dataset) -> Iterator[tuple[list[_Part], TimeAxis]]:
+    """Yield which samples go into each granule of a group: one, or one for each window if the group is long."""
+    time = TimeAxis.concatenate(item.time for item in group)
+    starts = np.cumsum([0, *(item.time.size for item in group)])
+    cuts = [0, time.size]
+    if time.last - time.first > dataset.window * 3 // 2:
+        lines = range(-(-time.first // dataset.window) * dataset.window, time.last, dataset.window)
+        cuts = sorted({0, time.size, *(time.find(line) for line in lines)})
+    for start, stop in itertools.pairwise(cuts):
+        parts = [
+            (item, max(start - int(begin), 0), min(stop - int(begin), item.time.size))
+            for item, begin in zip(group, starts, strict=False)
+            if begin < stop and begin + item.time.size > start
+        ]
+        yield parts, time.cut(start, stop)
+
+
+def _content(parts: list[_Part], time: TimeAxis, dataset: Dataset) -> GranuleContent:
+    samples = np.empty((time.size, *dataset.widths), dtype=dataset.dtype)
+    done = 0
+    for item, start, stop in parts:
+        try:
+            samples[done : done + stop - start] = item.samples(start, stop)
+        except FormatError as error:
+            raise _SourceFailed(item.source, error) from error
+        done += stop - start
+    names = {name for item, _, _ in parts for name, coord in item.block.coords.items() if coord.dims == ("time",)}
+    return GranuleContent(
+        samples=samples,
+        time=time,
+        sources=tuple(SourceRange(item.opened.sha256, item.number, start, stop) for item, start, stop in parts),
+        recorded={
+            name: np.concatenate([_stamps(item, name, start, stop) for item, start, stop in parts])
+            for name in sorted(names - {"time"})
+        },
+        attrs=_differences([item.block.attrs for item, _, _ in parts], dataset),
+        headers=_headers({item.opened.sha256: item.description.header for item, _, _ in parts}),
+    )
+
+
+def _stamps(item: _Held, name: str, start: int, stop: int) -> NDArray[np.int64]:
+    coord = item.block.coords[name] if name in item.block.coords else item.block.coords["time"]
+    values = coord.values[slice(start, stop)]
+    assert not isinstance(values, LazyValues)  # noqa: S101 - readers give values that are there
+    return np.asarray(values.to_numpy()).astype("datetime64[ns]").astype(np.int64)
+
+
+def _differences(all_attrs: list[Mapping[str, Any]], dataset: Dataset) -> dict[str, Any]:
+    """Return the attributes in which the sources agree with each other and differ from the dataset."""
+    different: dict[str, Any] = {}
+    for name in sorted({*dataset.attrs, *(key for attrs in all_attrs for key in attrs)}):
+        values = {repr(attrs.get(name)): attrs.get(name) for attrs in all_attrs}
+        value = next(iter(values.values())) if len(values) == 1 else None
+        if value != dataset.attrs.get(name):
+            different[name] = value
+    return different
+
+
+def _headers(headers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return headers with what they share said once."""
+    shared = _common(list(headers.values()))
+    return {"shared": shared, "sources": {sha: _without(header, shared) for sha, header in headers.items()}}
+
+
+def _common(headers: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the part of nested headers that is the same in all."""
+    common: dict[str, Any] = {}
+    for name, value in headers[0].items():
+        others = [header.get(name) for header in headers]
+        if all(isinstance(other, dict) for other in others):
+            common[name] = _common(others)  # type: ignore[arg-type]
+        elif all(name in header and other == value for header, other in zip(headers, others, strict=True)):
+            common[name] = value
+    return common
+
+
+def _without(header: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a nested header holds beyond what is shared."""
+    rest: dict[str, Any] = {}
+    for name, value in header.items():
+        if name not in shared:
+            rest[name] = value
+        elif isinstance(value, dict) and (inner := _without(value, shared[name])):
+            rest[name] = inner
+    return rest
