@@ -135,7 +135,7 @@ def identify(file: BinaryIO, name: str = "") -> Format:
         raise FormatError(f"{where}: {_looks_like(file)}; the formats that are read are {known}")
     if len(claims) > 1:
         titles = " and ".join(fmt.title for fmt in claims)
-        raise FormatError(f"{where}: {titles} all claim this file; name the one that it is")
+        raise FormatError(f"{where}: {titles} claim this file; name the one that it is")
     (fmt,) = claims
     if versions[fmt] not in fmt.versions:
         known = ", ".join(fmt.versions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from fractions import Fraction
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from archive.coords import Coord, Linear, TimeAxis
 from archive.errors import FormatError, InvalidInput
 from archive.times import time_to_ns
-from archive.units import convert_factor
+from archive.units import get_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,12 +35,29 @@ __all__ = [
     "term",
     "text",
     "time_of",
+    "units_of",
 ]
 
 _MICROSECOND = 1000  # ns
 _LAST_STAMP = 1 << 62  # ns, in the year 2116
 _NANO = 10**9
 _NO_SAMPLES = "the file holds no samples; set it aside"
+_UNITS = {  # what it is in, and how much of that
+    "m": ("m", 1.0),
+    "cm": ("m", 0.01),
+    "mm": ("m", 0.001),
+    "km": ("m", 1000.0),
+    "ft": ("m", 0.3048),
+    "Hz": ("Hz", 1.0),
+    "kHz": ("Hz", 1e3),
+    "MHz": ("Hz", 1e6),
+    "ns": ("ns", 1.0),
+    "us": ("ns", 1e3),
+    "ms": ("ns", 1e6),
+    "s": ("ns", 1e9),
+}
+_UNIT_TEXT = re.compile(r"[\w°%.()/*^ +-]{1,60}")
+_POWER_OF_NUMBER = re.compile(r"[\d.)]\s*(\*\*|\^)")
 _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?")
 
 
@@ -111,16 +129,29 @@ def in_units(value: Any, have: Any, want: str) -> float | None:
     have
         The units that the header names; without any, `want` is what the format prescribes.
     want
-        The units wanted.
+        The units wanted: those of `_UNITS` whose factor is 1.
     """
     if value is None or isinstance(value, (bool, list)):
         return None
+    kind, factor = _UNITS.get(text(have) or want, ("", 1.0))
     try:
-        factor = 1.0 if text(have) in {None, want} else convert_factor(str(text(have)), want)
         found = float(value) * factor
-    except (ValueError, TypeError):  # InvalidInput is a ValueError: units that nobody knows
+    except ValueError:
         return None
-    return found if math.isfinite(found) else None
+    return found if kind == want and math.isfinite(found) else None
+
+
+def units_of(value: Any) -> str | None:
+    """Return units as the header writes them, `None` where nobody knows such units."""
+    found = text(value)
+    # Units are an expression, and powers of powers in a damaged header would take for ever.
+    if found is None or not _UNIT_TEXT.fullmatch(found) or _POWER_OF_NUMBER.search(found):
+        return None
+    try:
+        get_quantity(found)
+    except (InvalidInput, ArithmeticError, TokenError):
+        return None
+    return found
 
 
 def time_of(value: Any) -> int | None:

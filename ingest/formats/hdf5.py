@@ -11,6 +11,8 @@ import numpy as np
 
 from archive.errors import FormatError, MissingExtra
 from ingest.formats.edge import name_of, size_of
+from ingest.formats.hdf5_headers import check_header
+from ingest.formats.hdf5_heap import HeapGuard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 __all__ = [
     "array_in",
     "child",
+    "children",
     "first_value",
+    "holds",
     "is_signed",
     "native",
     "opened",
@@ -84,25 +88,57 @@ def _open(file: BinaryIO) -> Any:
     except ImportError as error:
         message = "HDF5 needs h5py, which is not installed; pip install 'lightkeep[ingest]'"
         raise MissingExtra(message) from error
-    return h5py.File(file, "r")
+    root = h5py.File(HeapGuard(file), "r")
+    try:
+        check_header(file, h5py.h5o.get_info(root.id).addr, "/")
+    except FormatError:
+        root.close()
+        raise
+    return root
 
 
-def child(group: Any, name: str) -> Any | None:
+def holds(group: Any, name: str) -> bool:
+    """Return whether a group has a member of this name; unlike h5py's `in`, this follows no link."""
+    return bool(group.id.links.exists(_bytes(name)))
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
+
+
+def child(group: Any, name: str, file: BinaryIO) -> Any | None:
     """Return the member of a group, `None` if there is none.
 
     Raises
     ------
     FormatError
-        The member is a link, which could lead out of the file.
+        The member is a link, which could lead out of the file, or its header is damaged.
     """
     import h5py
 
-    link = group.get(name, getlink=True)
-    if link is None:
+    if not holds(group, name):
         return None
-    if not isinstance(link, h5py.HardLink):
-        raise FormatError(f"{group.name}/{name} is a link, which is never followed; set the file aside")
+    where = f"{group.name.rstrip('/')}/{name}"
+    link = group.id.links.get_info(_bytes(name))
+    if link.type != h5py.h5l.TYPE_HARD:
+        raise FormatError(f"{where} is a link, which is never followed; set the file aside")
+    check_header(file, link.u, where)
     return group[name]
+
+
+def children(thing: Any, file: BinaryIO) -> Iterator[Any]:
+    """Give the groups and datasets in a group, none for a dataset; links are passed over.
+
+    Raises
+    ------
+    FormatError
+        The header of one is damaged.
+    """
+    import h5py
+
+    for name in thing if isinstance(thing, h5py.Group) else ():
+        if thing.id.links.get_info(_bytes(name)).type == h5py.h5l.TYPE_HARD:
+            yield child(thing, name, file)
 
 
 def array_in(group: Any, name: str, file: BinaryIO) -> Any:
@@ -115,7 +151,7 @@ def array_in(group: Any, name: str, file: BinaryIO) -> Any:
     """
     import h5py
 
-    array = child(group, name)
+    array = child(group, name, file)
     where = f"{group.name.rstrip('/')}/{name}"
     if not isinstance(array, h5py.Dataset):
         raise FormatError(f"{where}: no such array in the file; set the file aside")

@@ -29,6 +29,7 @@ from ingest.formats.fields import (
     term,
     text,
     time_of,
+    units_of,
 )
 from ingest.formats.hdf5_attributes import attributes_of, header_of
 
@@ -67,22 +68,22 @@ def sniff(file: BinaryIO) -> str | None:
     if not hdf5.is_signed(file):
         return None
     with hdf5.opened(file) as root:
-        acquisition = hdf5.child(root, "Acquisition")
+        acquisition = hdf5.child(root, "Acquisition", file)
         if acquisition is None or not _MARKS.issubset(acquisition.attrs):
             return None
-        return text(attributes_of(acquisition, file).get("schemaVersion"))
+        return text(attributes_of(acquisition).get("schemaVersion"))
 
 
 @at_edge
 def describe(file: BinaryIO) -> Description:
     """Return one block for each array `Raw[n]`."""
     with hdf5.opened(file) as root:
-        acquisition = _acquisition_of(root)
-        attributes = attributes_of(acquisition, file)
+        acquisition = _acquisition_of(root, file)
+        attributes = attributes_of(acquisition)
         return Description(
             format="prodml",
             version=text(attributes.get("schemaVersion")) or "",
-            blocks=tuple(_block(raw, attributes, file) for raw in _raws(acquisition, file)),
+            blocks=tuple(_block(raw, attributes) for raw in _raws(acquisition, file)),
             header=header_of(root, file),
         )
 
@@ -91,7 +92,7 @@ def describe(file: BinaryIO) -> Description:
 def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
     """Return samples of one `Raw[n]`, time first, whatever the order in the file."""
     with hdf5.opened(file) as root:
-        raws = _raws(_acquisition_of(root), file)
+        raws = _raws(_acquisition_of(root, file), file)
         if not 0 <= block < len(raws):
             raise InvalidInput(f"block {block}: the file holds {len(raws)}, counted from 0")
         raw = raws[block]
@@ -101,8 +102,8 @@ def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
         return np.ascontiguousarray(hdf5.read_window(raw.data, (distance, time)).T)
 
 
-def _acquisition_of(root: Any) -> Any:
-    acquisition = hdf5.child(root, "Acquisition")
+def _acquisition_of(root: Any, file: BinaryIO) -> Any:
+    acquisition = hdf5.child(root, "Acquisition", file)
     if acquisition is None:
         raise FormatError("no group /Acquisition: not a PRODML file; set it aside")
     return acquisition
@@ -112,11 +113,11 @@ def _raws(acquisition: Any, file: BinaryIO) -> tuple[_Raw, ...]:
     """Return the arrays in order of time."""
     raws: list[_Raw] = []
     for name in sorted(acquisition):
-        group = hdf5.child(acquisition, name) if name.lower().startswith("raw") else None
-        if group is None or "RawData" not in group:
+        group = hdf5.child(acquisition, name, file) if name.lower().startswith("raw") else None
+        if group is None or not hdf5.holds(group, "RawData"):
             continue
         data, times = (hdf5.array_in(group, array, file) for array in ("RawData", "RawDataTime"))
-        raw = _Raw(attributes=attributes_of(group, file), data=data, times=times, dims=_dims_of(data, file))
+        raw = _Raw(attributes=attributes_of(group), data=data, times=times, dims=_dims_of(data))
         if times.shape != raw.shape[:1] or times.dtype.kind not in "iu":
             found = f"{times.shape} stamps of {times.dtype} for {raw.shape[0]} samples"
             raise FormatError(f"{group.name}: {found}; the file is damaged, set it aside")
@@ -126,9 +127,9 @@ def _raws(acquisition: Any, file: BinaryIO) -> tuple[_Raw, ...]:
     return tuple(sorted(raws, key=lambda raw: int(raw.times[0]) if raw.shape[0] else 0))
 
 
-def _dims_of(data: Any, file: BinaryIO) -> tuple[str, ...]:
+def _dims_of(data: Any) -> tuple[str, ...]:
     """Return the dims in the file's order; time comes first where the file is silent."""
-    named = attributes_of(data, file).get("Dimensions") or ["time", "locus"]
+    named = attributes_of(data).get("Dimensions") or ["time", "locus"]
     words = named.replace(",", " ").split() if isinstance(named, str) else named
     dims = tuple(_DIMS.get(str(word).strip().lower(), str(word)) for word in words)
     if sorted(dims) != ["distance", "time"] or len(data.shape) != len(dims):
@@ -136,17 +137,17 @@ def _dims_of(data: Any, file: BinaryIO) -> tuple[str, ...]:
     return dims
 
 
-def _block(raw: _Raw, acquisition: dict[str, Any], file: BinaryIO) -> Block:
+def _block(raw: _Raw, acquisition: dict[str, Any]) -> Block:
     said = acquisition | raw.attributes
     return Block(
         dims=("time", "distance"),
-        coords=_times_of(raw, file) | {"distance": _distance_of(said, raw.shape[1])},
+        coords=_times_of(raw) | {"distance": _distance_of(said, raw.shape[1])},
         dtype=hdf5.native(raw.data.dtype),
         attrs=attrs_from(
             {
                 "data_category": "DAS",
                 "data_type": term(said.get("RawDescription")),
-                "data_units": text(said.get("RawDataUnit")),
+                "data_units": units_of(said.get("RawDataUnit")),
                 "acquisition_id": text(said.get("AcquisitionId")),
                 "gauge_length": _quantity(said, "GaugeLength", "m"),
                 "pulse_rate": _quantity(said, "PulseRate", "Hz"),
@@ -162,10 +163,10 @@ def _quantity(said: dict[str, Any], name: str, units: str) -> float | None:
     return in_units(said.get(name), have, units)
 
 
-def _times_of(raw: _Raw, file: BinaryIO) -> dict[str, Coord]:
+def _times_of(raw: _Raw) -> dict[str, Coord]:
     """Return the time as `RawDataTime` has it; the header's rate only makes it finer."""
     stamps = raw.times[:].astype(np.int64)
-    said = attributes_of(raw.times, file)
+    said = attributes_of(raw.times)
     unit = _unit_of_stamps(said, int(stamps[0]) if len(stamps) else 0)
     if len(stamps) and int(np.abs(stamps).max()) >= (1 << 63) // unit:
         raise FormatError(f"{raw.times.name}: the stamps are no times since 1970; set the file aside")

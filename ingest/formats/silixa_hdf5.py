@@ -26,7 +26,7 @@ def sniff(file: BinaryIO) -> str | None:
     if not hdf5.is_signed(file):
         return None
     with hdf5.opened(file) as root:
-        array = hdf5.child(root, "Acoustic")
+        array = hdf5.child(root, "Acoustic", file)
         return _VERSION if array is not None and set(MARKS).issubset(array.attrs) else None
 
 
@@ -35,7 +35,7 @@ def describe(file: BinaryIO) -> Description:
     """Return the one block of the file."""
     with hdf5.opened(file) as root:
         array = _array_of(root, file)
-        block = block_of(attributes_of(array, file), array.shape, hdf5.native(array.dtype))
+        block = block_of(attributes_of(array), array.shape, hdf5.native(array.dtype))
         header = header_of(root, file)
         return Description(format="silixa_hdf5", version=_VERSION, blocks=(block,), header=header)
 

@@ -26,6 +26,7 @@ from ingest.formats.fields import (
     recorded_times,
     term,
     text,
+    units_of,
 )
 from ingest.formats.hdf5_attributes import attributes_of, header_of
 
@@ -61,7 +62,7 @@ def sniff(file: BinaryIO) -> str | None:
     with hdf5.opened(file) as root:
         if not _MARKS.issubset(root.attrs):
             return None
-        return text(attributes_of(root, file)["file_version"])
+        return text(attributes_of(root)["file_version"])
 
 
 @at_edge
@@ -85,14 +86,14 @@ def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
 
 
 def _layout_of(root: Any, file: BinaryIO) -> _Layout:
-    attributes = attributes_of(root, file)
+    attributes = attributes_of(root)
     version = text(attributes.get("file_version")) or ""
     name = str(attributes.get("data_product")) if version == _GROUP_NAMED_BY_PRODUCT else "data_product"
-    group = hdf5.child(root, name)
+    group = hdf5.child(root, name, file)
     if group is None:
         raise FormatError(f"no group /{name}: not a Terra15 file of version {version}; set it aside")
     data = hdf5.array_in(group, "data", file)
-    clock = next((clock for clock in ("gps_time", "posix_time") if clock in group), "gps_time")
+    clock = next((clock for clock in ("gps_time", "posix_time") if hdf5.holds(group, clock)), "gps_time")
     times = hdf5.array_in(group, clock, file)
     if len(data.shape) != 2 or times.shape != data.shape[:1]:  # noqa: PLR2004 - time and distance
         raise FormatError(f"{data.name}: shape {data.shape} with {times.shape} stamps; set the file aside")
@@ -118,7 +119,7 @@ def _block(layout: _Layout) -> Block:
             {
                 "data_category": "DAS",
                 "data_type": term(said.get("data_product")),
-                "data_units": text(said.get("data_product_units")),
+                "data_units": units_of(said.get("data_product_units")),
                 "instrument_id": text(said.get("serial_number")),
                 "gauge_length": in_units(said.get("gauge_length"), None, "m"),
                 "pulse_length": in_units(said.get("pulse_length"), None, "m"),

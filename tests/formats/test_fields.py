@@ -37,6 +37,35 @@ def test_a_text_of_parts_is_joined() -> None:
     assert fields.term("Strain  Rate") == "strain_rate"
 
 
+@pytest.mark.parametrize("units", ["m/s", "(nm/m)/s * Hz/m", "1.0 Hz * nm / m ** 2 / s", "rad", "1e-9 * m^2"])
+def test_known_units_are_kept_as_they_are_written(units: str) -> None:
+    assert fields.units_of(units) == units
+
+
+@pytest.mark.parametrize("units", [None, "", "unitless", "9**9**9**9", "(m", "m\x7f", "m**9**9**9", "9" * 99, "1/0"])
+def test_unknown_units_are_left_to_the_header(units: str | None) -> None:
+    assert fields.units_of(units) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "have", "want", "expected"),
+    [
+        (1000, "cm", "m", 10.0),
+        ("2", "kHz", "Hz", 2000.0),
+        (50.0, None, "ns", 50.0),
+        (50.0, "ns", "m", None),
+        (50.0, "furlong", "m", None),
+        ("wide", "m", "m", None),
+        (True, "m", "m", None),
+        (np.inf, "m", "m", None),
+    ],
+)
+def test_quantities_are_converted_to_the_units_of_the_field(
+    value: Any, have: str | None, want: str, expected: float | None
+) -> None:
+    assert fields.in_units(value, have, want) == expected
+
+
 def test_only_whole_iso_times_are_times() -> None:
     assert fields.time_of("1970-01-01T00:00:01+01:00") == -3_599_000_000_000
     for value in (

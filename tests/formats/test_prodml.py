@@ -197,6 +197,9 @@ def test_every_kind_of_attribute_is_kept_as_far_as_it_is_a_value(path: Path) -> 
         attributes["pair"] = np.array((1, 2.5), dtype=[("a", "i4"), ("b", "f8")])
         attributes["yes"] = True
         attributes["reference"] = root.ref
+        root["Odd"]["type"] = np.dtype("f8")
+        attributes.create("committed", 1.5, dtype=root["Odd/type"])
+        root["Odd"]["link"] = h5py.SoftLink("/Acquisition")
         sequences = np.empty(1, dtype=object)
         sequences[0] = np.arange(3, dtype="i4")
         attributes.create("sequence", sequences, dtype=h5py.vlen_dtype("i4"))
@@ -208,4 +211,5 @@ def test_every_kind_of_attribute_is_kept_as_far_as_it_is_a_value(path: Path) -> 
         "latin": "µm",
         "pair": {"a": 1, "b": 2.5},
         "yes": True,
+        "committed": 1.5,
     }

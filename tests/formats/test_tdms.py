@@ -70,6 +70,23 @@ def test_segments_follow_each_other(content: bytes) -> None:
     np.testing.assert_array_equal(read(both, slice(100, 150), slice(3, 7)), expected[100:150, 3:7])
 
 
+def test_a_segment_may_add_properties_to_those_before(content: bytes) -> None:
+    root = struct.pack("<I", 1) + b"/" + struct.pack("<I", 0xFFFFFFFF)
+    note = struct.pack("<I", 4) + b"Note" + struct.pack("<II", 0x20, 2) + b"ok"
+    metadata = struct.pack("<I", 1) + root + struct.pack("<I", 1) + note
+    both = content + LEAD_IN.pack(b"TDSm", 1 << 1, 4713, len(metadata), len(metadata)) + metadata
+    description = tdms.describe(io.BytesIO(both))
+    assert description.header["/"]["Note"] == "ok"
+    assert description.header["/"]["GaugeLength"] == 10.0
+    np.testing.assert_array_equal(read(both), SAMPLES)
+
+
+def test_metadata_beyond_all_measure_is_refused(monkeypatch: Any, content: bytes) -> None:
+    monkeypatch.setattr(ni_tdms, "_MOST_METADATA", 100)
+    with pytest.raises(FormatError, match="bytes of metadata"):
+        tdms.describe(io.BytesIO(content))
+
+
 def test_what_a_recording_that_was_broken_off_holds_is_read(content: bytes, tmp_path: Path) -> None:
     unfinished = with_lead_in(content, next=(1 << 64) - 1)
     np.testing.assert_array_equal(read(unfinished), SAMPLES)

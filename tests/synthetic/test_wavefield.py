@@ -71,6 +71,6 @@ def test_s_comes_after_p_and_is_stronger_and_both_move() -> None:
 def test_samples_are_made_fast() -> None:
     field = Acquisition()
     field.samples(0, 10)
-    begin = time.perf_counter()
+    begin = time.process_time()
     made = field.samples(0, 20_000)
-    assert made.nbytes / (time.perf_counter() - begin) > 20e6
+    assert made.nbytes / (time.process_time() - begin) > 20e6

@@ -1,0 +1,99 @@
+"""HDF5's object headers, looked through before the library reads them.
+
+HDF5 2.0 believes what stands there. It makes room for a text of any length before it looks whether there is
+such a text (one flipped bit costs 4 GB and ten seconds), and reads beyond its memory where a type names too
+small a size, or a message that is never shared says that it is. Headers of version 2 have checksums and
+need no such look.
+
+References
+----------
+HDF5 File Format Specification 3.0: IV.A.1.a (object header version 1), IV.A.2.d (datatype message),
+IV.A.2.m (attribute message), IV.A.2.q (continuation message), III.E (references into the global heap).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, BinaryIO
+
+from archive.errors import FormatError
+from ingest.formats.edge import read_exactly, size_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["check_header"]
+
+_MOST_BLOCKS = 10_000
+_PREFIX = struct.Struct("<BxHIIxxxx")  # version, messages, references, size of the first block
+_MESSAGE = struct.Struct("<HHBxxx")  # kind, size, flags
+_DATATYPE_KIND, _ATTRIBUTE_KIND, _CONTINUATION_KIND = 0x0003, 0x000C, 0x0010
+_SHARED = 1 << 1
+_ATTRIBUTE = struct.Struct("<BBHHH")  # version, flags, sizes of the name, the datatype and the dataspace
+_TYPE = struct.Struct("<B3xI")  # class and version, size
+_VARIABLE_LENGTH = 9
+_REFERENCE = struct.Struct("<IQI")  # length, heap, number in it
+
+
+def check_header(file: BinaryIO, address: int, name: str) -> None:
+    """Raise if an object's header holds what the library would stumble over.
+
+    Parameters
+    ----------
+    file
+        The file.
+    address
+        Of the header, bytes from the start of the file.
+    name
+        What to call the object in a message.
+
+    Raises
+    ------
+    FormatError
+        The header has no end, shares what is never shared, or has a text longer than the file.
+    """
+    size = size_of(file)
+    for kind, flags, message in _messages(file, address):
+        # Only a committed datatype is shared by headers of this version.
+        if flags & _SHARED and kind != _DATATYPE_KIND:
+            raise FormatError(f"{name}: a part of the header lies elsewhere; the file is damaged, set it aside")
+        if kind == _ATTRIBUTE_KIND and _longest(message) > size:
+            raise FormatError(f"{name}: an attribute is longer than the file, which is damaged; set it aside")
+
+
+def _messages(file: BinaryIO, address: int) -> Iterator[tuple[int, int, bytes]]:
+    """Give kind, flags and content of the messages of a header of version 1, none of another's."""
+    version, _, _, first = _PREFIX.unpack(read_exactly(file, address, _PREFIX.size))
+    blocks = [(address + _PREFIX.size, first)] if version == 1 else []
+    for _ in range(_MOST_BLOCKS):
+        if not blocks:
+            return
+        offset, size = blocks.pop()
+        block = read_exactly(file, offset, size)
+        at = 0
+        while at + _MESSAGE.size <= len(block):
+            kind, count, flags = _MESSAGE.unpack_from(block, at)
+            message = block[at + _MESSAGE.size : at + _MESSAGE.size + count]
+            at += _MESSAGE.size + count
+            if kind == _CONTINUATION_KIND:
+                blocks.append(struct.unpack_from("<QQ", message))
+            yield kind, flags, message
+    raise FormatError("an object header without an end; the file is damaged, set it aside")
+
+
+def _longest(message: bytes) -> int:
+    """Return the length of the longest text of varying length in an attribute, 0 if there is none."""
+    version, flags, name_size, type_size, space_size = _ATTRIBUTE.unpack_from(message)
+    # Version 1 fills each part up to whole eights of bytes, version 3 has a byte for the name's encoding.
+    unit = 8 if version == 1 else 1
+    type_at = _ATTRIBUTE.size + (version == 3) + -(-name_size // unit) * unit  # noqa: PLR2004 - a version
+    data_at = type_at + sum(-(-size // unit) * unit for size in (type_size, space_size))
+    if version > 1 and flags & 1:  # a committed datatype
+        return 0
+    kind, size = _TYPE.unpack_from(message, type_at)
+    if kind & 15 != _VARIABLE_LENGTH:
+        return 0
+    if size != _REFERENCE.size:
+        raise FormatError(f"texts of varying length take {_REFERENCE.size} bytes, not {size}; set the file aside")
+    count = (len(message) - data_at) // size
+    return max((_REFERENCE.unpack_from(message, data_at + n * size)[0] for n in range(count)), default=0)
