@@ -46,10 +46,11 @@ def test_a_file_that_is_no_hdf5_file_never_reaches_h5py(monkeypatch: Any, make_s
 
 
 def test_hdf5_is_opened_once_for_all_who_sniff(monkeypatch: Any, make_sample: Any) -> None:
+    sample = make_sample("terra15 6, unwritten").content  # made before anyone counts
     opened = []
     original = h5py.File
     monkeypatch.setattr(h5py, "File", lambda *args: opened.append(args) or original(*args))
-    identify(io.BytesIO(make_sample("terra15 6, unwritten").content))
+    identify(io.BytesIO(sample))
     assert len(opened) == 1
 
 
