@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import lru_cache
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 from archive.errors import InvalidInput
@@ -57,7 +58,7 @@ def get_quantity(text: str) -> Quantity[Any]:
 
     try:
         quantity: Quantity[Any] = _registry().Quantity(text)
-    except (pint.errors.PintError, AttributeError, TypeError, ValueError, AssertionError) as error:
+    except (pint.errors.PintError, AttributeError, TypeError, ValueError, AssertionError, TokenError) as error:
         raise InvalidInput(f"{text!r} is no unit that is known; write it as in 'm/s' or 'nm / m / s'") from error
     return quantity
 
