@@ -241,7 +241,7 @@ def _page(
             "",
             markdown(ways),
             "",
-            f"Requests of one ingest, as the proxy counts them: {asked}; {counts['body_up'] / 1e6:.1f} MB sent.",
+            f"Requests of one ingest, as the proxy counts them: {asked}; {counts['bytes_up'] / 1e6:.1f} MB sent.",
             "",
             "## Memory of a worker",
             "",
