@@ -22,7 +22,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import suppress
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 _BLOCK = 1 << 20
@@ -310,12 +310,7 @@ class FaultProxy:
         answer = await _answer(server)
         await asyncio.sleep(self.faults.rtt)
         if fault in ("cut", "freeze"):
-            if method != "HEAD" and answer.length:  # without a body, the head does not arrive
-                await client.send(answer.raw)
-                await self._pass(answer.length // 2, server, client, "down")
-            if fault == "freeze":
-                await client.until_gone()
-            raise ConnectionResetError
+            await self._break_off(fault, method, answer, client, server)
         target = None if fault == "drop" else client
         if target is not None:
             await target.send(answer.raw)
@@ -324,6 +319,15 @@ class FaultProxy:
         if fault == "drop":
             raise ConnectionResetError
         return not (answer.closes or head.closes)
+
+    async def _break_off(self, fault: str, method: str, answer: Head, client: Wire, server: Wire) -> NoReturn:
+        """Pass half of an answer's body on, and no more."""
+        if method != "HEAD" and answer.length:  # without a body, the head does not arrive
+            await client.send(answer.raw)
+            await self._pass(answer.length // 2, server, client, "down")
+        if fault == "freeze":
+            await client.until_gone()
+        raise ConnectionResetError
 
     async def _pass_body(self, head: Head, source: Wire, target: Wire | None, way: str) -> None:
         if not head.chunked:
