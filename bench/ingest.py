@@ -265,7 +265,7 @@ def _page(
             "",
             markdown(ways),
             "",
-            f"Requests of one ingest, as the proxy counts them: {asked}; {counts['body_up'] / 1e6:.1f} MB sent.",
+            f"Requests of one ingest, as the proxy counts them: {asked}; {counts['bytes_up'] / 1e6:.1f} MB sent.",
             "",
             "## Memory of the command with two jobs",
             "",
