@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from archive.errors import DamagedData, FormatError, LightkeepError, StoreTrouble
-from ingest.commands import demo, reading, writing
+from ingest.commands import demo, keeping, reading, writing
 
 __all__ = ["app", "main"]
 
@@ -33,6 +33,8 @@ app.command("ls")(reading.ls)
 app.command("info")(reading.info)
 app.command("explain")(reading.explain)
 app.command("plot")(reading.plot)
+app.command("verify")(keeping.verify)
+app.command("repair")(keeping.repair)
 app.command("demo")(demo.demo)
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from archive.model import Block, Description
     from archive.store import Store
 
-__all__ = ["Refusal", "Task", "TaskResult", "TaskSource", "reread", "run_task"]
+__all__ = ["Refusal", "Task", "TaskResult", "TaskSource", "check_sources", "reread", "run_task"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,7 +328,13 @@ def _content(parts: list[_Part], time: TimeAxis, dataset: Dataset, files: Iterab
     )
 
 
-def reread(row: Row, dataset: Dataset, files: Sequence[Source], options: Mapping[str, Any]) -> GranuleContent:
+def reread(
+    row: Row,
+    dataset: Dataset,
+    files: Sequence[Source],
+    options: Mapping[str, Any],
+    known: dict[Found, str] | None = None,
+) -> GranuleContent:
     """Return what the granule of a row was made of, read from its sources again.
 
     Parameters
@@ -337,6 +343,8 @@ def reread(row: Row, dataset: Dataset, files: Sequence[Source], options: Mapping
         The sources; more than one may be of one content, and the first that can be read serves.
     options
         For the places of raw files, as fsspec takes them.
+    known
+        SHA-256 of files that were hashed before; those that are hashed now are added.
 
     Raises
     ------
@@ -347,7 +355,7 @@ def reread(row: Row, dataset: Dataset, files: Sequence[Source], options: Mapping
     """
     hashes = dict.fromkeys(part.sha256 for part in row.sources)
     with ExitStack() as stack:
-        opened = {sha: _opened_again(stack, sha, files, options) for sha in hashes}
+        opened = {sha: _opened_again(stack, sha, files, options, {} if known is None else known) for sha in hashes}
         parts: list[_Part] = []
         for part in row.sources:
             source, file, description = opened[part.sha256]
@@ -358,8 +366,15 @@ def reread(row: Row, dataset: Dataset, files: Sequence[Source], options: Mapping
         return _content(parts, row.time, dataset, files)
 
 
+def check_sources(row: Row, files: Sequence[Source], options: Mapping[str, Any], known: dict[Found, str]) -> None:
+    """Raise unless the sources of a row are still where they were, with the same content; see `reread`."""
+    for sha in dict.fromkeys(part.sha256 for part in row.sources):
+        with ExitStack() as stack:
+            _opened_again(stack, sha, files, options, known)
+
+
 def _opened_again(
-    stack: ExitStack, sha256: str, files: Iterable[Source], options: Mapping[str, Any]
+    stack: ExitStack, sha256: str, files: Iterable[Source], options: Mapping[str, Any], known: dict[Found, str]
 ) -> tuple[TaskSource, OpenSource, Description]:
     tried: list[str] = []
     for file in files:
@@ -367,11 +382,12 @@ def _opened_again(
             continue
         try:
             found = scan([file.url], options)[0]
-            entered = stack.enter_context(open_source(found, options))
+            entered = stack.enter_context(open_source(found, options, digest=found not in known))
         except (NotFound, StoreTrouble, SourceChanged) as error:
             tried.append(str(error))
             continue
-        if entered.sha256 == sha256:
+        if known.setdefault(found, entered.sha256) == sha256:
+            entered.sha256 = sha256
             source = TaskSource(found=found, format=file.format, datasets=())
             return source, entered, open_format(format_named(file.format)).describe(entered.file)
         tried.append(f"{file.url}: is not the file that was ingested")

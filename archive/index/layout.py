@@ -12,6 +12,7 @@ from archive.errors import InvalidInput
 __all__ = [
     "COMMITS",
     "CURRENT",
+    "DAMAGED",
     "DATA",
     "FORMAT_VERSION",
     "LEAVES",
@@ -35,6 +36,7 @@ SNAPSHOTS = "index/snapshots/"
 LEAVES = "index/leaves/"
 LEDGER = "index/ledger/"
 QUARANTINE = "quarantine/"
+DAMAGED = "damaged/"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
