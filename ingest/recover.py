@@ -60,8 +60,9 @@ class Candidate:
 
 @dataclass(slots=True, kw_only=True)
 class _Named:
-    """Rows that good parts of the index name."""
+    """Rows that good parts of the index name, and the leaves that are not good."""
 
+    damaged: set[str] = field(default_factory=set)
     live: dict[str, Row] = field(default_factory=dict)
     older: dict[str, Row] = field(default_factory=dict)
     replaced: set[str] = field(default_factory=set)
@@ -91,7 +92,9 @@ class Knowledge:
         snapshot = self.held.snapshot
         live = {leaf.key for leaf in snapshot.leaves} if snapshot else set()
         for leaf, _, rows in read_leaves(self.store, self.held.leaves.values()):
-            if not isinstance(rows, Finding):
+            if isinstance(rows, Finding):
+                named.damaged.add(leaf.key)
+            else:
                 (named.live if leaf.key in live else named.older).update((row.id, row) for row in rows)
         for commit in self.held.commits:
             named.live.update((row.id, row) for row in commit.rows if row.id not in named.live)
@@ -217,7 +220,7 @@ class Knowledge:
         taken
             Keys of granules that other commits have taken already; those of this one are added.
         others
-            Number of damaged commits beside it.
+            Number of damaged commits beside it that are still to be mended.
         """
         created = int(key.removeprefix(layout.COMMITS).partition("-")[0])
         batches = [
@@ -231,7 +234,7 @@ class Knowledge:
             if damaged[-32:] == commit.encode()[-32:]:
                 taken.update(row.key for row in commit.rows)
                 return commit, True
-        if len(batches) == 1 and not others:
+        if batches and len(batches) <= others + 1:  # each of them belongs to one of the damaged commits
             taken.update(one.row.key for one in batches[0])
             return self.checked(commit_with(batches[0], key, created)), True
         return Commit(key=key, created=created, rows=()), False

@@ -7,11 +7,14 @@ import time
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from itertools import batched
 from typing import TYPE_CHECKING, Any
 
-from archive.errors import Conflict, NotFound
+from archive.errors import Conflict, DamagedData, NotFound
 from archive.index import layout
-from archive.index.leaves import encode_leaf
+from archive.index.commits import Commit
+from archive.index.leaves import LeafTable, encode_leaf
 from archive.index.sealed import seal, unseal
 from archive.index.snapshot import Snapshot
 from archive.store import Get
@@ -22,14 +25,15 @@ from ingest.ledger import encode_segment
 from ingest.recover import Knowledge, commit_with, digest_of
 from ingest.remake import Remake
 from ingest.reseal import replace_parts
-from ingest.survey import Survey, survey
+from ingest.survey import Survey, decode_copy, survey
 from ingest.verify import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from archive.index.dataset import Dataset
     from archive.index.leaves import LeafEntry
+    from archive.index.rows import Row
     from archive.index.snapshot import LedgerEntry
     from archive.store import Store
     from ingest.recover import Candidate
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RepairReport", "repair"]
 
+_AT_ONCE = 64
 _MAYBE = "it may have been removed since, or never have been acknowledged"
 
 
@@ -129,7 +134,29 @@ class _Index:
         for finding in held.findings:
             if finding.key not in self._bad[finding.kind]:
                 self._bad[finding.kind].append(finding.key)
+        self._bad["leaf"] = sorted(self._known.named.damaged)
         self._returned: set[str] = set()
+        self._strays = self._damaged_bodies()
+
+    def _damaged_bodies(self) -> list[bytes]:
+        """Return what lies in the place of damaged objects: it may be what is missing elsewhere."""
+        keys = [key for kind in ("snapshot", "leaf", "ledger", "commit") for key in self._bad[kind]]
+        bodies: list[bytes] = []
+        for batch in batched(keys, _AT_ONCE):
+            replies = self._store.wave([Get(key) for key in batch], return_errors=True)
+            bodies += [bytes(reply.data) for reply in replies if not isinstance(reply, BaseException)]
+        return bodies
+
+    def _put_stray[T](self, key: str, kind: str, decode: Callable[[bytes], T]) -> T | None:
+        """Put an object back that lies in another's place, if one does, and return what it holds."""
+        for body in self._strays:
+            try:
+                held = decode(body)
+            except DamagedData:
+                continue
+            self._put(key, body, "put back; it lay in the place of another object", kind)
+            return held
+        return None
 
     def mend(self) -> None:
         """Mend all there is to mend."""
@@ -205,12 +232,17 @@ class _Index:
     # -- commits, leaves, ledger ----------------------------------------------------------------
 
     def _mend_commits(self) -> None:
-        keys = self._bad["commit"]
-        for key in keys:
+        keys = list(self._bad["commit"])
+        for key in self._bad["commit"]:
+            found = self._put_stray(key, "commit", partial(Commit.decode, key))
+            if found is not None:
+                self._returned.update(row.key for row in found.rows)
+                keys.remove(key)
+        for number, key in enumerate(keys):
             reply = self._store.wave([Get(key)], return_errors=True)[0]
             if isinstance(reply, BaseException):
                 continue  # folded or mended meanwhile
-            commit, sure = self._known.commit_of(key, bytes(reply.data), self._returned, others=len(keys) - 1)
+            commit, sure = self._known.commit_of(key, bytes(reply.data), self._returned, others=len(keys) - 1 - number)
             if sure:
                 self._put(key, commit.encode(), f"made anew from its {len(commit.rows)} granules", "commit")
             else:
@@ -224,6 +256,10 @@ class _Index:
         swapped: dict[str, LeafEntry | None] = {}
         for key in sorted(self._bad["leaf"], key=lambda key: key not in live):
             leaf, dataset = self._held.leaves[key]
+            found = self._put_stray(key, "leaf", partial(_rows_of, leaf, dataset))
+            if found is not None:
+                self._returned.update(row.key for row in found)
+                continue
             rows, sure = self._known.rows_of_leaf(leaf, dataset, live=key in live)
             entry, body = encode_leaf(rows, dataset) if rows else (None, b"")
             if sure and entry is not None and entry.key == key:
@@ -255,6 +291,8 @@ class _Index:
         swapped: dict[str, LedgerEntry | None] = {}
         for key in self._bad["ledger"]:
             lost = self._held.segments[key]
+            if self._put_stray(key, "ledger", partial(_same, lost)) is not None:
+                continue
             sources, sure = self._known.sources_of_segment(lost)
             entry, body = encode_segment(sources)
             if entry.key == key:
@@ -295,7 +333,7 @@ class _Index:
         for key in self._bad["snapshot"]:
             if current is not None and key == layout.snapshot_key(current.number):
                 self._put(key, current.encode(), "copied from CURRENT", "snapshot")
-            else:
+            elif self._put_stray(key, "snapshot", partial(decode_copy, key)) is None:
                 self._lost(
                     key, "an older state of the index that cannot be opened any more; no sample is lost", "snapshot"
                 )
@@ -334,3 +372,13 @@ class _Index:
             unseal(key, self._store.get(key).data)
         except NotFound:
             self._store.create(key, seal(key, dataset.to_json()))
+
+
+def _rows_of(leaf: LeafEntry, dataset: Dataset, body: bytes) -> list[Row]:
+    return LeafTable(leaf, body, dataset).rows()
+
+
+def _same(entry: LedgerEntry, body: bytes) -> bytes:
+    if digest_of(body) != entry.sha256:
+        raise DamagedData(f"{entry.key}: another object lies in its place")
+    return body

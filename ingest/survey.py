@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from archive.index.rows import Row
     from archive.store import Buffer, Entry, Store
 
-__all__ = ["Survey", "read_leaves", "survey"]
+__all__ = ["Survey", "body_of", "decode_copy", "oldest_kept", "read_leaves", "survey"]
 
 _AT_ONCE = 8  # leaves, ledger segments and snapshots in memory
 _COMMITS_AT_ONCE = 64
@@ -181,13 +181,20 @@ def _newest_good(found: Survey) -> Snapshot | None:
     for key in sorted(found.listed, reverse=True):
         if key.startswith(layout.SNAPSHOTS):
             try:
-                return _decoded(key, body_of(found.store.wave([Get(key)], return_errors=True)[0]))
+                return decode_copy(key, body_of(found.store.wave([Get(key)], return_errors=True)[0]))
             except (DamagedData, NotFound):
                 continue
     return None
 
 
-def _decoded(key: str, data: Buffer) -> Snapshot:
+def decode_copy(key: str, data: Buffer) -> Snapshot:
+    """Return the snapshot that a copy holds.
+
+    Raises
+    ------
+    DamagedData
+        The bytes were altered, or are those of another snapshot.
+    """
     snapshot = Snapshot.decode(data)
     if snapshot.number != _number(key):
         raise DamagedData(f"{key}: snapshot {snapshot.number} lies in its place")
@@ -239,7 +246,7 @@ def _check_snapshots(found: Survey, *, whole: bool) -> None:
         replies = found.store.wave([Get(key) for key in batch], return_errors=True)
         for key, reply in zip(batch, replies, strict=True):
             try:
-                found.keep(_decoded(key, body_of(reply)))
+                found.keep(decode_copy(key, body_of(reply)))
             except NotFound:
                 continue  # removed since it was listed
             except DamagedData as error:

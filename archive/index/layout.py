@@ -62,7 +62,7 @@ def dataset_key(name: str) -> str:
 
 def new_granule_key(dataset: str, start: int) -> str:
     """Return a key never used before: the start (ns) for people, 64 random bits for uniqueness."""
-    stamp = str(np.datetime64(start, "ms")).replace("-", "").replace(":", "").replace(".", "_")
+    stamp = str(np.datetime64(start, "ns").astype("datetime64[ms]")).replace("-", "").replace(":", "").replace(".", "_")
     return granule_key(dataset, f"{stamp}-{secrets.token_hex(8)}")
 
 
