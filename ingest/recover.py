@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import batched
+from itertools import batched, chain, combinations, islice
 from typing import TYPE_CHECKING
 
 from archive.errors import DamagedData, NotFound
@@ -22,7 +22,7 @@ from ingest.survey import body_of, read_leaves
 from ingest.verify import fault_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from archive.index.dataset import Dataset
     from archive.index.leaves import LeafEntry
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "Knowledge"]
 
 _AT_ONCE = 64
+_CHOICES = 500  # of rows, tried for a leaf that may have held any of more
 _HALF_DAY = 12 * 3600 * 10**9  # ns; no writer commits what it put longer ago
 _CLOCKS = 60 * 10**9  # ns; by which the clocks of a writer and a store may differ
 NOWHERE = "not the etag of anything"  # makes readers compare the whole object with its SHA-256
@@ -156,7 +157,8 @@ class Knowledge:
     def rows_of_leaf(self, leaf: LeafEntry, dataset: Dataset, *, live: bool) -> tuple[list[Row], bool]:
         """Return the rows that a lost leaf may have held, and whether they are surely those.
 
-        They are where they encode to the very bytes that CURRENT tells of, or make up its figures.
+        They are where they encode to the very bytes that CURRENT tells of, or are the only ones that make up
+        its figures.
         """
         named = self.named
         older = {key: row for key, row in named.older.items() if _within(row, leaf, dataset)}
@@ -166,18 +168,15 @@ class Knowledge:
         grown = {key: one.row for key, one in self.candidates.items() if _within(one.row, leaf, dataset)}
         everything = {**grown, **older}
         ordered = sorted(everything.values(), key=lambda row: (row.time.first, row.id))
-        choices = [ordered, list(older.values()), list(grown.values()), ordered[: leaf.rows]]
-        fitting: list[Row] | None = None
-        for rows in choices:
-            if len(rows) != leaf.rows:
-                continue
+        fitting: dict[frozenset[str], list[Row]] = {}
+        for rows in _choices(leaf, ordered, list(older.values()), list(grown.values())):
             entry, _ = encode_leaf(rows, dataset)
             if entry.sha256 == leaf.sha256:
                 return rows, True
-            if fitting is None and _figures(entry) == _figures(leaf):
-                fitting = rows
-        if fitting is not None:
-            return [self.proven(row) for row in fitting], True
+            if _figures(entry) == _figures(leaf):
+                fitting[frozenset(row.id for row in rows)] = rows
+        if len(fitting) == 1:
+            return [self.proven(row) for row in next(iter(fitting.values()))], True
         return [self.proven(row) for row in ordered], False
 
     # -- ledger ---------------------------------------------------------------------------------
@@ -306,6 +305,22 @@ def _within(row: Row, leaf: LeafEntry, dataset: Dataset) -> bool:
         and leaf.first <= row.time.first
         and row.time.last <= leaf.last
     )
+
+
+def _choices(
+    leaf: LeafEntry, ordered: Sequence[Row], older: Sequence[Row], grown: Sequence[Row]
+) -> Iterator[list[Row]]:
+    """Yield some choices of rows that are as many and as large as those of a leaf, the likeliest first."""
+    count = leaf.rows
+    added = combinations(grown, count - len(older)) if count >= len(older) else ()
+    tried = chain(
+        [ordered, older, grown, ordered[:count]],
+        ([*older, *some] for some in islice(added, _CHOICES)),
+        islice(combinations(ordered, count), _CHOICES),
+    )
+    for rows in tried:
+        if len(rows) == count and sum(row.data.size for row in rows) == leaf.stored:
+            yield list(rows)
 
 
 def _figures(leaf: LeafEntry) -> tuple[object, ...]:

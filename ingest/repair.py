@@ -262,7 +262,7 @@ class _Index:
                 continue
             rows, sure = self._known.rows_of_leaf(leaf, dataset, live=key in live)
             entry, body = encode_leaf(rows, dataset) if rows else (None, b"")
-            if sure and entry is not None and entry.key == key:
+            if entry is not None and entry.sha256 == leaf.sha256:
                 self._returned.update(row.key for row in rows)
                 self._put(key, body, f"made anew, the same bytes with its {leaf.rows} rows", "leaf")
             elif key not in live:
@@ -295,7 +295,7 @@ class _Index:
                 continue
             sources, sure = self._known.sources_of_segment(lost)
             entry, body = encode_segment(sources)
-            if entry.key == key:
+            if entry.sha256 == lost.sha256:
                 self._put(key, body, f"made anew, the same bytes with its {lost.sources} sources", "ledger")
             elif key not in live:
                 self._lost(key, "cannot be made anew; only older snapshots name it", "ledger")

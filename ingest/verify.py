@@ -106,17 +106,23 @@ def _rows_of(held: Survey, report: Report) -> Iterator[tuple[Dataset, Iterator[l
     datasets: dict[str, Dataset] = {name: one for commit in held.commits for name, one in commit.datasets.items()}
     datasets.update((dataset.name, dataset) for _, dataset in reversed(held.leaves.values()))
     known = {finding.key for finding in report.findings}
+    live = {leaf.key for leaf in held.snapshot.leaves} if held.snapshot else set()
 
     def batches(name: str) -> Iterator[list[Row]]:
         seen: set[int] = set()
+        served: set[str] = set()  # ids that readers know from leaves: a young row of the same id is not read
         leaves = [(leaf, dataset) for leaf, dataset in held.leaves.values() if leaf.dataset == name]
         for leaf, _, rows in read_leaves(held.store, leaves):
             if not isinstance(rows, Finding):
+                if held.commits and leaf.key in live:
+                    served.update(other for row in rows for other in (row.id, *row.replaces))
                 yield _fresh(rows, seen)
             elif leaf.key not in known:
                 report.findings.append(rows)
         for commit in held.commits:
-            yield _fresh([row for row in commit.rows if row.dataset == name], seen)
+            young = [row for row in commit.rows if row.dataset == name and row.id not in served]
+            served.update(row.id for row in young)
+            yield _fresh(young, seen)
 
     for name in sorted(datasets):
         yield datasets[name], batches(name)
