@@ -56,6 +56,8 @@ class GranuleContent:
         The sources whole, as the ledger has them: from these it is rebuilt.
     replaces
         Ids of the rows that this one stands for.
+    instead
+        Keys of the granules that this one stands for: they may be gone, and their commits are whole all the same.
     """
 
     samples: NDArray[Any]
@@ -66,6 +68,7 @@ class GranuleContent:
     headers: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[Source, ...] = ()
     replaces: tuple[str, ...] = ()
+    instead: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,8 @@ class GranuleRecord:
         As they were when it was written; the row knows no ETags.
     commit
         Keys of all granules of its commit, in order.
+    instead
+        Keys of the granules that it stands for.
     files
         Its sources; their row ids are left out.
     objects
@@ -89,6 +94,7 @@ class GranuleRecord:
     dataset: Dataset
     row: Row
     commit: tuple[str, ...]
+    instead: tuple[str, ...]
     files: tuple[Source, ...]
     objects: Mapping[str, tuple[int, str]]
     headers: Mapping[str, Any]
@@ -111,6 +117,7 @@ class GranuleRecord:
             dataset=Dataset.from_json(held["dataset"]),
             row=Row.from_json(held["row"]),
             commit=tuple(held["commit"]),
+            instead=tuple(held["instead"]),
             files=tuple(Source.from_json(source) for source in held["files"]),
             objects={f"{key}/{place}": (size, sha256) for place, (size, sha256) in held["objects"].items()},
             headers=attributes["headers"],
@@ -212,6 +219,7 @@ def _root_attributes(row: Row, dataset: Dataset, content: GranuleContent, batch:
             "dataset": dataset.to_json(),
             "row": row.to_json(),
             "commit": list(batch),
+            "instead": list(content.instead),
             "files": [replace(source, rows=()).to_json() for source in content.files],
             "objects": {},
         },

@@ -61,16 +61,15 @@ class Candidate:
 
 @dataclass(slots=True, kw_only=True)
 class _Named:
-    """Rows that good parts of the index name, and the leaves that are not good."""
+    """Rows that good parts of the index name."""
 
-    damaged: set[str] = field(default_factory=set)
     live: dict[str, Row] = field(default_factory=dict)
     older: dict[str, Row] = field(default_factory=dict)
     replaced: set[str] = field(default_factory=set)
 
 
 class Knowledge:
-    """What is left of an archive, from which its index can be made again.
+    """What is left of an archive, from which its index can be made again; it is looked at where it is needed.
 
     Parameters
     ----------
@@ -80,6 +79,13 @@ class Knowledge:
 
     def __init__(self, store: Store, held: Survey) -> None:
         self.store, self.held = store, held
+        self._live_read = False
+
+    @cached_property
+    def damaged_leaves(self) -> list[str]:
+        """Keys of the leaves that are not good; a few at a time are in memory."""
+        read = read_leaves(self.store, self.held.leaves.values())
+        return sorted(leaf.key for leaf, _, rows in read if isinstance(rows, Finding))
 
     @cached_property
     def listed(self) -> dict[str, Entry]:
@@ -93,9 +99,7 @@ class Knowledge:
         snapshot = self.held.snapshot
         live = {leaf.key for leaf in snapshot.leaves} if snapshot else set()
         for leaf, _, rows in read_leaves(self.store, self.held.leaves.values()):
-            if isinstance(rows, Finding):
-                named.damaged.add(leaf.key)
-            else:
+            if not isinstance(rows, Finding):
                 (named.live if leaf.key in live else named.older).update((row.id, row) for row in rows)
         for commit in self.held.commits:
             named.live.update((row.id, row) for row in commit.rows if row.id not in named.live)
@@ -104,23 +108,47 @@ class Knowledge:
         return named
 
     @cached_property
-    def candidates(self) -> dict[str, Candidate]:
-        """Granules of complete commits that no good part of the index names, and that nothing replaces, by id."""
+    def unnamed(self) -> dict[str, GranuleRecord]:
+        """What granules tell that no good part of the index names, by key."""
         named = self.named
         keys = {row.key for row in [*named.live.values(), *named.older.values()]}
         roots = [key for key in self.listed if key.endswith(".zarr/zarr.json") and key.count("/") == _DEPTH]
-        unnamed = [key.removesuffix("/zarr.json") for key in roots if key.removesuffix("/zarr.json") not in keys]
-        records = self.records(unnamed)
-        whole = {*keys, *records}
-        replaced = {*named.replaced, *(other for record in records.values() for other in record.row.replaces)}
+        return self.records(sorted({key.removesuffix("/zarr.json") for key in roots} - keys))
+
+    @cached_property
+    def candidates(self) -> dict[str, Candidate]:
+        """Granules of complete commits that no good part of the index names, and that nothing replaces, by id."""
+        named = self.named
+        replaced = {*named.replaced, *(other for record in self.unnamed.values() for other in record.row.replaces)}
         found: dict[str, Candidate] = {}
-        for key, record in sorted(records.items()):
+        for key, record in self.unnamed.items():
             row = record.row
-            if row.id in named.live or row.id in replaced or row.id in found or not whole.issuperset(record.commit):
+            if row.id in named.live or row.id in replaced or self.missing_of(record):
                 continue
             modified = round(self.listed[root_key(key)].modified.timestamp() * 1e9)
-            found[row.id] = Candidate(row=self._with_etags(row), record=record, modified=modified)
+            one = Candidate(row=self._with_etags(row), record=record, modified=modified)
+            if row.id not in found or _better(one) > _better(found[row.id]):
+                found[row.id] = one
         return found
+
+    @cached_property
+    def _present(self) -> set[str]:
+        """Keys of granules that are there, or stood for by others."""
+        named = self.named
+        instead = {key for record in self.unnamed.values() for key in record.instead}
+        rows = {row.key for row in [*named.live.values(), *named.older.values()]}
+        return {*self.unnamed, *instead, *rows}
+
+    def missing_of(self, record: GranuleRecord) -> list[str]:
+        """Return the granules of a granule's commit that are not there: it may never have been made."""
+        missing = [key for key in record.commit if key not in self._present]
+        if missing and not self._live_read:
+            # Some may be stood for by granules that the index does name; only these roots tell.
+            self._live_read = True
+            told = self.records(row.key for row in self.named.live.values())
+            self._present.update(key for one in told.values() for key in one.instead)
+            missing = [key for key in missing if key not in self._present]
+        return missing
 
     def records(self, keys: Iterable[str]) -> dict[str, GranuleRecord]:
         """Return what granules tell of themselves, where their roots are good."""
@@ -296,6 +324,11 @@ def digest_of(body: bytes) -> str:
 def _with_refs(row: Row, change: Callable[[ArrayRef], ArrayRef]) -> Row:
     extras = {name: change(extra) for name, extra in row.extras.items()}
     return replace(row, data=change(row.data), extras=extras)
+
+
+def _better(one: Candidate) -> tuple[bool, int]:
+    """Return what makes one of two granules of the same samples the better one: whole, then young."""
+    return all(ref.etag != NOWHERE for ref in (one.row.data, *one.row.extras.values())), one.modified
 
 
 def _within(row: Row, leaf: LeafEntry, dataset: Dataset) -> bool:

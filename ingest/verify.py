@@ -347,5 +347,5 @@ def _report_orphans(store: Store, held: Survey, granules: Granules, report: Repo
         return
     named = {row.key for commit in now.commits for row in commit.rows}
     for key in sorted(granules.unmet - named):
-        what = "no row names it: its commit is missing or was never made, or is about to be"
+        what = "no row names it: it came twice, or its commit is missing, was never made, or is about to be"
         report.findings.append(Finding(key=key, what=what, kind="granule", granule=key, damage=False))
