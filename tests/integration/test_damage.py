@@ -15,7 +15,6 @@ from archive.index.rows import Row
 from archive.store import open_store
 from archive.view import open_view
 from ingest.repair import repair
-from ingest.synthetic.acquisition import write_acquisition
 from ingest.verify import verify
 
 if TYPE_CHECKING:
@@ -39,20 +38,6 @@ KINDS = [
 DAMAGES = ["flip", "cut", "delete", "swap"]
 ALONE = {"archive", "CURRENT"}  # there is no second one to be swapped with
 TOUCHED = {"CURRENT", "leaf", "commit", "data"}  # what our readers read
-
-
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], list[Path]]:
-    recording = write_acquisition(tmp_path_factory.mktemp("raw"), megabytes=0.6, channels=8)
-    files = sorted(path for path in recording.paths if path.suffix == ".h5")
-    return files, sorted(path for path in recording.paths if path.suffix == ".tdms")
-
-
-@pytest.fixture(scope="module")
-def whole(raw: tuple[list[Path], list[Path]], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Content]:
-    folder = tmp_path_factory.mktemp("whole") / "archive"
-    fill(open_store(str(folder)), *raw)
-    return folder, Content.of(str(folder))
 
 
 def test_a_whole_archive_is_found_whole(whole: tuple[Path, Content]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from damage import Content, fill, inflict, keys_of, linked, overwrite
+from damage import Content, inflict, keys_of, linked, overwrite
 from typer.testing import CliRunner
 
 import archive as lk
@@ -27,25 +27,10 @@ from ingest.initialise import initialise
 from ingest.repair import repair
 from ingest.reseal import reseal
 from ingest.run import ingest, put_commit
-from ingest.synthetic.acquisition import write_acquisition
 from ingest.verify import fault_of, verify
 
 if TYPE_CHECKING:
     from archive.index.rows import Row
-
-
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], list[Path]]:
-    recording = write_acquisition(tmp_path_factory.mktemp("raw"), megabytes=0.6, channels=8)
-    files = sorted(path for path in recording.paths if path.suffix == ".h5")
-    return files, sorted(path for path in recording.paths if path.suffix == ".tdms")
-
-
-@pytest.fixture(scope="module")
-def whole(raw: tuple[list[Path], list[Path]], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Content]:
-    folder = tmp_path_factory.mktemp("whole") / "archive"
-    fill(open_store(str(folder)), *raw)
-    return folder, Content.of(str(folder))
 
 
 @pytest.fixture
