@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from model.readers import View
 from model.values import SLOTS, Commit, Row, Snapshot, Source, served, slots_of, version_of
 from model.world import COMMITS, CURRENT, RETENTION, SNAPSHOTS, Violation, World, copy_key
 
-__all__ = ["Book"]
+if TYPE_CHECKING:
+    from model.readers import View
+
+__all__ = ["Book", "check_once", "stored_twice"]
 
 
 class _Success(NamedTuple):
@@ -115,9 +117,9 @@ class Book:
         for slot in range(SLOTS):
             if new.lives[slot] > old.lives[slot]:
                 self.removals[slot].append(world.step)
-        for key in self.needs(new):
-            if key not in world.objects:
-                raise Violation(f"snapshot {new.number} ({new.note}) refers to {key}, which is not there")
+        missing = sorted(key for key in self.needs(new) if key not in world.objects)
+        if missing:
+            raise Violation(f"snapshot {new.number} ({new.note}) refers to {missing[0]}, which is not there")
         rows = self.rows(new)
         for row in rows:
             self.folded.setdefault(row.id, new.number)
@@ -149,9 +151,7 @@ class Book:
             if key in self.needs(self.history[number]):
                 raise Violation(f"{key} is deleted, and snapshot {number} needs it, tagged or young")
         for view in self.views:
-            if view.hour > young and (
-                key in self.needs(view.snapshot) or any(row.key == key for row in view.rows)
-            ):
+            if view.hour > young and (key in self.needs(view.snapshot) or any(row.key == key for row in view.rows)):
                 raise Violation(f"{key} is deleted, and a reader holds it since {world.hours - view.hour:g} h")
 
     def check_kept(self, number: int, what: str) -> None:
@@ -173,30 +173,41 @@ class Book:
 
     def check_view(self, view: View) -> None:
         """Check what a reader sees: all or nothing, each thing once, nothing reported lost, nothing removed."""
-        world, snapshot = self.world, view.snapshot
-        lives = snapshot.lives
         seen = served(view.rows)
+        self._check_rows(view)
+        self._check_commits(view, set(seen))
+        self._check_reports(view, {slot: sha for slot, (sha, _) in seen.items()})
+
+    def _check_rows(self, view: View) -> None:
+        """Check that each row is whole, there once, and neither removed nor replaced."""
+        snapshot = view.snapshot
         among = snapshot.folded.union(commit.key for commit in view.commits)
+        held = {row.id for row in self.rows(snapshot)}
         for row in view.rows:
-            if row.key not in world.objects:
+            if row.key not in self.world.objects:
                 raise Violation(f"a reader sees a row whose granule {row.key} is not there")
             if not row.origin <= among:
                 raise Violation(f"a reader sees a row of {sorted(row.origin)} without having the commits")
-            for slot, sha in row.content:
-                if row.life < lives[slot]:
-                    raise Violation(f"a reader sees source {sha} in slot {slot}, which was removed")
-        check_once(view.rows, "a view")
-        held = {row.id for row in self.rows(snapshot)}
-        for row in view.rows:
+            removed = [sha for slot, sha in row.content if row.life < snapshot.lives[slot]]
+            if removed:
+                raise Violation(f"a reader sees source {removed[0]}, which was removed")
             if row.id not in held and self.folded.get(row.id, snapshot.number + 1) <= snapshot.number:
                 raise Violation(f"a reader sees {row.key} again, beside the row that took its place")
-        for key in among:
+        check_once(view.rows, "a view")
+
+    def _check_commits(self, view: View, seen: set[int]) -> None:
+        """Check that all of each commit is seen."""
+        lives = view.snapshot.lives
+        for key in [*sorted(view.snapshot.folded), *[commit.key for commit in view.commits]]:
             for row in self.commits[key].rows:
                 for slot, sha in row.content:
                     if slot not in seen and row.life >= lives[slot]:
                         raise Violation(f"a reader has {key} and does not see its source {sha} in slot {slot}")
+
+    def _check_reports(self, view: View, seen: dict[int, int]) -> None:
+        """Check that what was reported before the reader came is so."""
         for since, life in self.lives:
-            if since < view.asked and snapshot.life < life:
+            if since < view.asked and view.snapshot.life < life:
                 raise Violation(f"a removal that was reported (life {life}) is undone")
         for success in self.successes:
             if success.since < view.asked:
@@ -204,7 +215,7 @@ class Book:
                     if slot not in seen and not self.gone_since(success, slot):
                         raise Violation(f"source {success.sha} was reported, and a reader does not see slot {slot}")
         for slot, version, since in self.versions:
-            if since < view.asked and slot in seen and version_of(seen[slot][0]) < version:
+            if since < view.asked and slot in seen and version_of(seen[slot]) < version:
                 raise Violation(f"slot {slot} was replaced by version {version}, and a reader sees an older one")
 
 
@@ -222,6 +233,3 @@ def stored_twice(rows: Iterable[Row]) -> list[tuple[int, int]]:
     """Return what is stored more than once: (slot, source)."""
     held = [pair for row in rows for pair in row.content]
     return sorted({pair for pair in held if held.count(pair) > 1})
-
-
-__all__ += ["check_once", "stored_twice"]

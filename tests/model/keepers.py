@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from model.book import Book
+from typing import TYPE_CHECKING
+
 from model.rules import Rule
 from model.values import SLOTS, Row, Snapshot, Source, content_of, cut, new_row, served, slots_of
 from model.world import COMMITS, DATA, DAY, HALF_DAY, LEAVES, RETENTION, SNAPSHOTS, Process, World, copy_key
+
+if TYPE_CHECKING:
+    from model.book import Book
 
 __all__ = ["collect", "compact", "remove", "replace", "tag"]
 
@@ -30,7 +34,7 @@ def compact(world: World, book: Book, *, everything: bool = False) -> Process[No
     old, etag = world.current()
     rows = world.rows(old)
     members = members_of(world, rows, everything=everything)
-    if len(members) < 2:  # noqa: PLR2004
+    if len(members) < 2:
         return
     content = tuple(sorted((slot, sha) for slot, (sha, _) in served(members).items()))
     replaced = frozenset(name for row in members for name in (row.id, *row.replaces))
@@ -107,7 +111,7 @@ def after_removal(world: World, old: Snapshot, slots: tuple[int, ...]) -> tuple[
 def remove(world: World, book: Book) -> Process[None]:
     """Remove the dataset, or a span of its time; begin a new life there."""
     slots = tuple(range(SLOTS))
-    if world.chance() < 0.6:  # noqa: PLR2004
+    if world.chance() < 0.6:
         first = int(world.chance() * SLOTS)
         slots = slots[first : first + 1 + int(world.chance() * 3)]
     for _ in range(_TRIES):
@@ -178,7 +182,7 @@ def tag(world: World, book: Book) -> Process[None]:
 # -- gc -------------------------------------------------------------------------------------------
 
 
-def collect(world: World, book: Book) -> Process[None]:
+def collect(world: World, book: Book) -> Process[None]:  # noqa: C901 - the order of its steps is the rule
     """Delete what nothing refers to, and what was dropped longer ago than the retention time."""
     off = world.off
     ahead = _CLOCK_AHEAD if Rule.STORE_CLOCK in off else 0.0
@@ -210,24 +214,26 @@ def collect(world: World, book: Book) -> Process[None]:
     for key, modified in listed.items():
         if key.startswith(SNAPSHOTS):
             number = int(key[len(SNAPSHOTS) :])
-            if number >= floor or number in tags:
-                continue
-        elif key in needed:
-            continue
-        by = world.hours + ahead if Rule.GC_AGES_AT_LIST in off else now
-        if by - modified < DAY and Rule.GC_DAY not in off:
-            continue
-        yield
-        world.delete(key)
+            done = number < floor and number not in tags
+        else:
+            done = key not in needed and (is_old(world, now, modified) or Rule.GC_DAY in off)
+        if done:
+            yield
+            world.delete(key)
+
+
+def is_old(world: World, now: float, modified: float) -> bool:
+    """Return whether an object was a day old when it was listed."""
+    if Rule.GC_AGES_AT_LIST in world.off:
+        now = world.hours
+    return now - modified >= DAY
 
 
 def ages(world: World) -> dict[str, float]:
     """Return what may be deleted, with the store's time of each."""
     world.say("LIST of data, leaves and snapshots")
     return {
-        key: modified
-        for key, (_, _, modified) in world.objects.items()
-        if key.startswith((DATA, LEAVES, SNAPSHOTS))
+        key: modified for key, (_, _, modified) in world.objects.items() if key.startswith((DATA, LEAVES, SNAPSHOTS))
     }
 
 
@@ -273,5 +279,3 @@ def kept_needs(world: World, current: Snapshot, floor: int, needed: set[str]) ->
         if snapshot.number > floor:
             needed.update(snapshot.dropped)
     return True
-
-

@@ -27,7 +27,7 @@ def open_view(world: World) -> Process[View]:
     """Return a pinned view; as `archive.view` opens it."""
     yield
     asked, hour = world.step, world.hours
-    if world.chance() < 0.5:  # noqa: PLR2004 - both go out at once, so either may be first
+    if world.chance() < 0.5:
         snapshot, etag = world.current()
         yield
         keys = world.list(COMMITS)
@@ -37,7 +37,7 @@ def open_view(world: World) -> Process[View]:
         snapshot, etag = world.current()
     commits: list[Commit] = []
     for _ in range(_ATTEMPTS):
-        first = world.chance() < 0.5  # noqa: PLR2004 - whether CURRENT is answered before the commits or after
+        first = world.chance() < 0.5
         newer: tuple[Snapshot, int] | None = None
         if first and Rule.SECOND_LOOK not in world.off:
             yield

@@ -133,7 +133,7 @@ class World:
                 return None
             if self.chance() < self.faults:
                 asked_twice = True
-                if self.chance() < 0.4:  # noqa: PLR2004
+                if self.chance() < 0.4:
                     self.late.append((self.hours + _REQUEST_LIVES, key, value, etag))
                     self.say(f"PUT {key}: does not arrive yet")
                 else:

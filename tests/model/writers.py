@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from model.book import Book
+from typing import TYPE_CHECKING
+
 from model.readers import View, open_view, young_life, young_row
 from model.rules import Rule
 from model.values import OTHER, SLOTS, Commit, Row, Snapshot, Source, content_of, covered, new_row, slots_of
 from model.world import COMMITS, DATA, HALF_DAY, Process, World, young
+
+if TYPE_CHECKING:
+    from model.book import Book
 
 __all__ = ["fold", "folder", "write", "writer"]
 
@@ -16,11 +20,11 @@ NAMES = ("0", "1", "2", "8", "3", "4", "5", "1-copy", "4-copy")
 
 def writer(world: World, book: Book) -> Process[None]:
     """Ingest some files; now and then twice, or without looking into the ledger, as redelivered work is."""
-    blind = world.chance() < 0.3  # noqa: PLR2004
+    blind = world.chance() < 0.3
     count = 1 + int(world.chance() * 5)
     first = int(world.chance() * len(NAMES))
     names = [NAMES[(first + number) % len(NAMES)] for number in range(count)]
-    for _ in range(1 + (world.chance() < 0.3)):  # noqa: PLR2004
+    for _ in range(1 + (world.chance() < 0.3)):
         yield from write(world, book, names, blind=blind)
 
 
@@ -93,7 +97,7 @@ def made(world: World, life: int, shas: list[int], commit: str) -> list[Row]:
     groups: list[list[int]] = []
     for sha in sorted(shas, key=lambda sha: sha % 10):
         follows = groups and groups[-1][-1] % 10 == sha % 10 - 1 and sha % 10 < SLOTS
-        if follows and world.chance() < 0.6:  # noqa: PLR2004
+        if follows and world.chance() < 0.6:
             groups[-1].append(sha)
         else:
             groups.append([sha])
@@ -104,14 +108,14 @@ def made(world: World, life: int, shas: list[int], commit: str) -> list[Row]:
 
 def folder(world: World, book: Book) -> Process[None]:
     """Fold once or twice."""
-    for _ in range(1 + (world.chance() < 0.5)):  # noqa: PLR2004
+    for _ in range(1 + (world.chance() < 0.5)):
         yield from fold(world, book)
 
 
 def fold(world: World, book: Book) -> Process[None]:
     """Fold as `ingest.fold` does."""
     yield
-    if world.chance() < 0.5:  # noqa: PLR2004 - one wave: either may be first
+    if world.chance() < 0.5:
         old, etag = world.current()
         yield
         keys = world.list(COMMITS)
