@@ -14,7 +14,7 @@ from model.rules import AMENDMENTS, REDUNDANT, Rule
 from model.schedules import MIXES, Failure, explain, first_failure, run, run_many
 
 SCHEDULES = 3_000
-PROVEN = 200_000
+PROVEN = 120_000
 MOST = 20_000  # schedules within which the breach of a rule must show
 _PART = 5_000
 
