@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from archive.errors import DamagedData, FormatError, LightkeepError, StoreTrouble
-from ingest.commands import demo, reading, writing
+from ingest.commands import demo, history, reading, writing
 
 __all__ = ["app", "main"]
 
@@ -33,6 +33,11 @@ app.command("ls")(reading.ls)
 app.command("info")(reading.info)
 app.command("explain")(reading.explain)
 app.command("plot")(reading.plot)
+app.command("compact")(history.compact)
+app.command("gc")(history.gc)
+app.command("tag")(history.tag)
+app.command("log")(history.log)
+app.command("rm")(history.rm)
 app.command("demo")(demo.demo)
 
 

@@ -57,6 +57,8 @@ class GranuleContent:
     recorded: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     attrs: Mapping[str, Scalar] = field(default_factory=dict)
     headers: Mapping[str, Any] = field(default_factory=dict)
+    replaces: tuple[str, ...] = ()
+    left_out: tuple[Mapping[str, Any], ...] = ()
 
 
 def write_granule(
@@ -115,6 +117,7 @@ def write_granule(
         attrs=content.attrs,
         extras=extras,
         sources=content.sources,
+        replaces=content.replaces,
     )
     etags = writer.finish(_root_attributes(row, dataset, content, batch or [key]))
     return replace(
@@ -134,6 +137,7 @@ def _root_attributes(row: Row, dataset: Dataset, content: GranuleContent, batch:
             "dataset": dataset.to_json(),
             "row": row.to_json(),
             "commit": list(batch),
+            **({"left_out": list(content.left_out)} if content.left_out else {}),
         },
         "headers": dict(content.headers),
     }

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import os
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +14,11 @@ from archive.errors import FormatError, SourceChanged
 from archive.index.commits import Source
 from archive.index.layout import new_granule_key
 from archive.index.rows import Row, SourceRange
-from archive.read import LazyValues, worker_threads
+from archive.read import LazyValues
+from ingest.encoders import encoders
 from ingest.formats import format_named, open_format
 from ingest.granule import GranuleContent, write_granule
+from ingest.headers import shared_once
 from ingest.naming import fingerprint_of, time_of
 from ingest.sources import Found, OpenSource, open_source
 
@@ -233,20 +232,11 @@ def _write(task: Task, held: list[_Held]) -> list[Row]:
         for group in _contiguous(items, dataset):
             pieces.extend((dataset, parts, time) for parts, time in _pieces(group, dataset))
     batch = [new_granule_key(dataset.name, time.first) for dataset, _, time in pieces]
-    mapped = _encoders(os.getpid()).map
+    mapped = encoders().map
     return [
         write_granule(task.store, dataset, _content(parts, time, dataset), key=key, batch=batch, mapped=mapped)
         for key, (dataset, parts, time) in zip(batch, pieces, strict=True)
     ]
-
-
-@lru_cache(maxsize=1)
-def _encoders(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 - a forked process makes its own
-    """Return the threads that encode for all tasks of a process: one for each core.
-
-    Shared, so that no core idles while one task reads or uploads and another encodes.
-    """
-    return ThreadPoolExecutor(worker_threads(), thread_name_prefix="lightkeep-encode")
 
 
 def _check_fits(item: _Held, dataset: Dataset) -> None:
@@ -308,7 +298,7 @@ def _content(parts: list[_Part], time: TimeAxis, dataset: Dataset) -> GranuleCon
             for name in sorted(names - {"time"})
         },
         attrs=_differences([item.block.attrs for item, _, _ in parts], dataset),
-        headers=_headers({item.opened.sha256: item.description.header for item, _, _ in parts}),
+        headers=shared_once({item.opened.sha256: item.description.header for item, _, _ in parts}),
     )
 
 
@@ -328,32 +318,3 @@ def _differences(all_attrs: list[Mapping[str, Any]], dataset: Dataset) -> dict[s
         if value != dataset.attrs.get(name):
             different[name] = value
     return different
-
-
-def _headers(headers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return headers with what they share said once."""
-    shared = _common(list(headers.values()))
-    return {"shared": shared, "sources": {sha: _without(header, shared) for sha, header in headers.items()}}
-
-
-def _common(headers: list[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the part of nested headers that is the same in all."""
-    common: dict[str, Any] = {}
-    for name, value in headers[0].items():
-        others = [header.get(name) for header in headers]
-        if all(isinstance(other, dict) for other in others):
-            common[name] = _common(others)  # type: ignore[arg-type]
-        elif all(name in header and other == value for header, other in zip(headers, others, strict=True)):
-            common[name] = value
-    return common
-
-
-def _without(header: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a nested header holds beyond what is shared."""
-    rest: dict[str, Any] = {}
-    for name, value in header.items():
-        if name not in shared:
-            rest[name] = value
-        elif isinstance(value, dict) and (inner := _without(value, shared[name])):
-            rest[name] = inner
-    return rest

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archive.errors import InvalidInput
-from ingest.commands.options import AsJson, Options, Url, print_json, storage_options
+from ingest.commands.options import AsJson, Options, Url, opened_store, print_json, storage_options
 
 if TYPE_CHECKING:
     from ingest.plan import IngestPlan
@@ -24,10 +24,9 @@ def init(url: Url, *, options: Options = None, as_json: AsJson = False) -> None:
 
     Example: `lightkeep init s3://bucket/porotomo`
     """
-    from archive.store import open_store
     from ingest.initialise import initialise
 
-    store = open_store(url, storage_options=storage_options(options))
+    store = opened_store(url, options)
     made = initialise(store)
     if as_json:
         print_json({"url": store.url, "made": made})
@@ -70,7 +69,6 @@ def ingest(
     Example: `lightkeep ingest raw/2016-03-14 's3://landing/*.h5' s3://bucket/porotomo --jobs 4`
     """
     from archive.codec import CODECS
-    from archive.store import open_store
     from ingest.plan import Settings
     from ingest.run import ingest as run_ingest
     from ingest.run import plan_ingest
@@ -79,7 +77,7 @@ def ingest(
         raise InvalidInput("ingest takes at least one SOURCE and then the archive's URL; see lightkeep ingest --help")
     if codec not in CODECS:
         raise InvalidInput(f"--codec {codec}: there are {' and '.join(CODECS)}")
-    store = open_store(places[-1], storage_options=storage_options(options))
+    store = opened_store(places[-1], options)
     settings = Settings(
         dataset=dataset, codec=codec, format=raw_format, options=storage_options(source_options) or None
     )
