@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from archive.coords import TimeAxis
-from archive.errors import FormatError, SourceChanged
+from archive.errors import FormatError, NotFound, SourceChanged, StoreTrouble
 from archive.index.commits import Source
 from archive.index.layout import new_granule_key
 from archive.index.rows import Row, SourceRange
@@ -20,10 +20,10 @@ from ingest.formats import format_named, open_format
 from ingest.granule import GranuleContent, write_granule
 from ingest.headers import shared_once
 from ingest.naming import fingerprint_of, time_of
-from ingest.sources import Found, OpenSource, open_source
+from ingest.sources import Found, OpenSource, open_source, scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from numpy.typing import NDArray
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from archive.model import Block, Description
     from archive.store import Store
 
-__all__ = ["Refusal", "Task", "TaskResult", "TaskSource", "run_task"]
+__all__ = ["Refusal", "Task", "TaskResult", "TaskSource", "check_sources", "reread", "run_task"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,14 +171,29 @@ def _attempt(task: Task, sources: Iterable[TaskSource]) -> tuple[list[Row], list
                 )
             except FormatError as error:
                 raise _SourceFailed(source, error) from error
-        rows = _write(task, held)
+        files = _files(opened, copies, versions)
+        rows = _write(task, held, files)
     made: dict[str, list[str]] = {}
     for row in rows:
         for part in row.sources:
             made.setdefault(part.sha256, []).append(row.id)
-    entries = [(source, sha, tuple(dict.fromkeys(made.get(sha, ())))) for sha, (source, _) in opened.items()]
-    entries += [(source, sha, ()) for source, sha in copies]
+    first = {source.sha256: source.url for source in reversed(files)}  # a copy of a source made no rows
     return rows, [
+        replace(source, rows=tuple(dict.fromkeys(made.get(source.sha256, ()))))
+        if first[source.sha256] == source.url
+        else source
+        for source in files
+    ]
+
+
+def _files(
+    opened: Mapping[str, tuple[TaskSource, OpenSource]],
+    copies: Iterable[tuple[TaskSource, str]],
+    versions: Mapping[str, str],
+) -> list[Source]:
+    """Return the ledger's entry for each source, without its rows; copies last."""
+    entries = [*((source, sha) for sha, (source, _) in opened.items()), *copies]
+    return [
         Source(
             url=source.found.url,
             size=source.found.size,
@@ -187,9 +202,8 @@ def _attempt(task: Task, sources: Iterable[TaskSource]) -> tuple[list[Row], list
             format=source.format,
             version=versions.get(sha, ""),
             dataset=source.datasets[0] if source.datasets else "",
-            rows=ids,
         )
-        for source, sha, ids in entries
+        for source, sha in entries
     ]
 
 
@@ -220,7 +234,7 @@ def _described(source: TaskSource, opened: OpenSource) -> Description:
     return description
 
 
-def _write(task: Task, held: list[_Held]) -> list[Row]:
+def _write(task: Task, held: list[_Held], files: Iterable[Source]) -> list[Row]:
     pieces: list[tuple[Dataset, list[_Part], TimeAxis]] = []
     by_dataset: dict[str, list[_Held]] = {}
     for item in held:
@@ -234,7 +248,7 @@ def _write(task: Task, held: list[_Held]) -> list[Row]:
     batch = [new_granule_key(dataset.name, time.first) for dataset, _, time in pieces]
     mapped = encoders().map
     return [
-        write_granule(task.store, dataset, _content(parts, time, dataset), key=key, batch=batch, mapped=mapped)
+        write_granule(task.store, dataset, _content(parts, time, dataset, files), key=key, batch=batch, mapped=mapped)
         for key, (dataset, parts, time) in zip(batch, pieces, strict=True)
     ]
 
@@ -279,7 +293,7 @@ def _pieces(group: list[_Held], dataset: Dataset) -> Iterator[tuple[list[_Part],
         yield parts, time.cut(start, stop)
 
 
-def _content(parts: list[_Part], time: TimeAxis, dataset: Dataset) -> GranuleContent:
+def _content(parts: list[_Part], time: TimeAxis, dataset: Dataset, files: Iterable[Source]) -> GranuleContent:
     samples = np.empty((time.size, *dataset.widths), dtype=dataset.dtype)
     done = 0
     for item, start, stop in parts:
@@ -288,6 +302,7 @@ def _content(parts: list[_Part], time: TimeAxis, dataset: Dataset) -> GranuleCon
         except FormatError as error:
             raise _SourceFailed(item.source, error) from error
         done += stop - start
+    hashes = {item.opened.sha256 for item, _, _ in parts}
     names = {name for item, _, _ in parts for name, coord in item.block.coords.items() if coord.dims == ("time",)}
     return GranuleContent(
         samples=samples,
@@ -299,7 +314,74 @@ def _content(parts: list[_Part], time: TimeAxis, dataset: Dataset) -> GranuleCon
         },
         attrs=_differences([item.block.attrs for item, _, _ in parts], dataset),
         headers=shared_once({item.opened.sha256: item.description.header for item, _, _ in parts}),
+        files=tuple(source for source in files if source.sha256 in hashes),
     )
+
+
+def reread(
+    row: Row,
+    dataset: Dataset,
+    files: Sequence[Source],
+    options: Mapping[str, Any],
+    known: dict[Found, str] | None = None,
+) -> GranuleContent:
+    """Return what the granule of a row was made of, read from its sources again.
+
+    Parameters
+    ----------
+    files
+        The sources; more than one may be of one content, and the first that can be read serves.
+    options
+        For the places of raw files, as fsspec takes them.
+    known
+        SHA-256 of files that were hashed before; those that are hashed now are added.
+
+    Raises
+    ------
+    NotFound
+        A source is not where it was, or is no longer the same.
+    FormatError
+        A source cannot be read.
+    """
+    hashes = dict.fromkeys(part.sha256 for part in row.sources)
+    with ExitStack() as stack:
+        opened = {sha: _opened_again(stack, sha, files, options, {} if known is None else known) for sha in hashes}
+        parts: list[_Part] = []
+        for part in row.sources:
+            source, file, description = opened[part.sha256]
+            held = _Held(source, file, description, part.block, time_of(description.blocks[part.block]))
+            parts.append((held, part.start, part.stop))
+        if sum(stop - start for _, start, stop in parts) != row.time.size:
+            raise NotFound(f"{row.key}: its samples are a choice from sources that overlap; they are not read again")
+        return _content(parts, row.time, dataset, files)
+
+
+def check_sources(row: Row, files: Sequence[Source], options: Mapping[str, Any], known: dict[Found, str]) -> None:
+    """Raise unless the sources of a row are still where they were, with the same content; see `reread`."""
+    for sha in dict.fromkeys(part.sha256 for part in row.sources):
+        with ExitStack() as stack:
+            _opened_again(stack, sha, files, options, known)
+
+
+def _opened_again(
+    stack: ExitStack, sha256: str, files: Iterable[Source], options: Mapping[str, Any], known: dict[Found, str]
+) -> tuple[TaskSource, OpenSource, Description]:
+    tried: list[str] = []
+    for file in files:
+        if file.sha256 != sha256:
+            continue
+        try:
+            found = scan([file.url], options)[0]
+            entered = stack.enter_context(open_source(found, options, digest=found not in known))
+        except (NotFound, StoreTrouble, SourceChanged) as error:
+            tried.append(str(error))
+            continue
+        if known.setdefault(found, entered.sha256) == sha256:
+            entered.sha256 = sha256
+            source = TaskSource(found=found, format=file.format, datasets=())
+            return source, entered, open_format(format_named(file.format)).describe(entered.file)
+        tried.append(f"{file.url}: is not the file that was ingested")
+    raise NotFound("; ".join(tried) or f"the source with SHA-256 {sha256} is known under no name")
 
 
 def _stamps(item: _Held, name: str, start: int, stop: int) -> NDArray[np.int64]:
