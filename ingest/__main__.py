@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from archive.errors import DamagedData, FormatError, LightkeepError, StoreTrouble
-from ingest.commands import demo, reading, writing
+from ingest.commands import demo, quarantine, reading, writing
 
 __all__ = ["app", "main"]
 
@@ -33,6 +33,7 @@ app.command("ls")(reading.ls)
 app.command("info")(reading.info)
 app.command("explain")(reading.explain)
 app.command("plot")(reading.plot)
+app.add_typer(quarantine.app, name="quarantine")
 app.command("demo")(demo.demo)
 
 

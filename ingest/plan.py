@@ -218,7 +218,9 @@ class Planner:
         except FormatError as error:
             suffix = PurePosixPath(file.url).suffix.lower()
             known = any(suffix in kind.suffixes for kind in FORMATS)
-            return refusal_of(file, error) if file.named or known else file.url
+            earlier = self._ledger.earlier(file.url)
+            held = None if earlier is None else earlier.sha256
+            return refusal_of(file, error, held) if file.named or known else file.url
         finally:
             self._advance()
 

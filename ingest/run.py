@@ -170,7 +170,7 @@ def ingest_found(
     committer = Committer(store, tasks.datasets, ledger, report)
     with hired(store, min(jobs, len(found)), executor, processes=processes) as workers:
         for result in completed(workers, tasks.of(planner, report, progress)):
-            set_aside(store, result.refusals)
+            set_aside(store, result.refusals, settings)
             committer.add(result)
             committer.flush()  # one commit a task: its granules record each other as one commit
             progress.done(len(result.sources) + len(result.refusals))
@@ -185,7 +185,7 @@ class _Tasks:
     """Makes tasks of what is planned; a dataset is adopted with the first task that has samples of it."""
 
     def __init__(self, store: Store, view: View, settings: Settings) -> None:
-        self._store, self._view, self._options = store, view, dict(settings.options or {})
+        self._store, self._view, self._settings = store, view, settings
         self.datasets: dict[str, Dataset] = {}
 
     def of(self, planner: Planner, report: IngestReport, progress: Progress) -> Generator[Task]:
@@ -209,11 +209,11 @@ class _Tasks:
         for name in names - self.datasets.keys():
             self.datasets[name] = adopt(self._store, self._view, proposed[name])
         datasets = {name: self.datasets[name] for name in names}
-        return Task(store=self._store, sources=sources, datasets=datasets, options=self._options)
+        return Task(store=self._store, sources=sources, datasets=datasets, options=dict(self._settings.options or {}))
 
     def _refused(self, planner: Planner, report: IngestReport) -> None:
         refusals, planner.refusals = planner.refusals, []
-        set_aside(self._store, refusals)
+        set_aside(self._store, refusals, self._settings)
         report.refusals.extend(refusals)
 
 
