@@ -18,7 +18,7 @@ from ingest.plan import IngestPlan, Planner, Settings, check_same, make_plan
 from ingest.quarantine import set_aside
 from ingest.sources import scan
 from ingest.task import Refusal, Task, TaskResult, TaskSource
-from ingest.workers import completed, hired
+from ingest.workers import Hiring, completed, hired
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -116,6 +116,7 @@ def ingest(
     *,
     jobs: int = 1,
     processes: bool = False,
+    dask: str | None = None,
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> IngestReport:
@@ -135,6 +136,9 @@ def ingest(
     processes
         Run them in processes of their own rather than in threads: slower to start, and safe from a
         library that crashes on a damaged file.
+    dask
+        Run them on a Dask cluster: the address of its scheduler, or `"local"` for one of this machine, with
+        `jobs` workers. Workers take credentials from their own environment.
     executor
         Runs the tasks instead.
 
@@ -147,38 +151,45 @@ def ingest(
     """
     settings, progress = settings or Settings(), progress or Progress()
     found = scan(places, settings.options)
-    return ingest_found(store, found, settings, jobs=jobs, processes=processes, executor=executor, progress=progress)
+    hiring = Hiring(jobs=jobs, processes=processes, dask=dask, executor=executor)
+    return ingest_found(store, found, settings, hiring, progress)
 
 
 def ingest_found(
     store: Store,
     found: Sequence[Found],
     settings: Settings,
-    *,
-    jobs: int = 1,
-    processes: bool = False,
-    executor: Executor | None = None,
+    hiring: Hiring,
     progress: Progress | None = None,
 ) -> IngestReport:
     """Put files that have been found into an archive; `ingest` says the rest."""
     started = time.monotonic()
+    hiring.check(store, settings.options)
     progress, report = progress or Progress(), IngestReport()
     view = open_view(store)
     ledger = read_ledger(view)
     planner = _planner(found, view, ledger, settings, progress)
     tasks = _Tasks(store, view, settings)
     committer = Committer(store, tasks.datasets, ledger, report)
-    with hired(store, min(jobs, len(found)), executor, processes=processes) as workers:
-        for result in completed(workers, tasks.of(planner, report, progress)):
-            set_aside(store, result.refusals, settings)
-            committer.add(result)
-            committer.flush()  # one commit a task: its granules record each other as one commit
-            progress.done(len(result.sources) + len(result.refusals))
+    planned = tasks.of(planner, report, progress)
+    first = next(planned, None)
+    if first is not None:
+        with hired(store, hiring) as workers:
+            for result in completed(workers, _after(first, planned)):
+                set_aside(store, result.refusals, settings)
+                committer.add(result)
+                committer.flush()  # one commit a task: its granules record each other as one commit
+                progress.done(len(result.sources) + len(result.refusals))
     if report.commits:
         committer.fold(1)
     report.known, report.ignored = planner.known, tuple(planner.ignored)
     report.seconds = time.monotonic() - started
     return report
+
+
+def _after(first: Task, rest: Generator[Task]) -> Generator[Task]:
+    yield first
+    yield from rest
 
 
 class _Tasks:

@@ -124,6 +124,7 @@ def _retried(
     from ingest.plan import Settings
     from ingest.run import ingest_found
     from ingest.sources import look_up
+    from ingest.workers import Hiring
 
     gone: list[str] = []
     by_settings: dict[tuple[str | None, str | None, str], list[Any]] = {}
@@ -135,7 +136,7 @@ def _retried(
             by_settings.setdefault((report.dataset, report.format, report.codec), []).append(found)
     for (dataset, raw_format, codec), files in by_settings.items():
         settings: Settings = Settings(dataset=dataset, format=raw_format, codec=codec, options=options or None)
-        ingest_found(store, files, replace(settings, **overrides), jobs=jobs)
+        ingest_found(store, files, replace(settings, **overrides), Hiring(jobs=jobs))
     return gone
 
 

@@ -48,6 +48,16 @@ def ingest(
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Tasks that run at once.")] = 1,
     processes: Annotated[bool, typer.Option("--processes", help="In processes, not threads.")] = False,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            "--dask",
+            metavar="ADDRESS",
+            help="On the Dask cluster of this scheduler; local starts one here. "
+            "Its workers take credentials from their own environment.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     codec: Annotated[
         str, typer.Option("--codec", help="For new datasets: pcodec, or portable for any Zarr reader.")
@@ -88,7 +98,7 @@ def ingest(
         print_json(_plan_json(plan)) if as_json else _print_plan(plan)
         return
     report = _with_progress(
-        store, places[:-1], settings, partial(run_ingest, jobs=jobs, processes=processes), quiet=as_json
+        store, places[:-1], settings, partial(run_ingest, jobs=jobs, processes=processes, dask=dask), quiet=as_json
     )
     print_json(report.to_json()) if as_json else _print_report(report)
     if report.refusals:
