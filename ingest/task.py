@@ -72,11 +72,22 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """A source that was set aside, and why."""
+    """A source that was set aside, and why.
+
+    Parameters
+    ----------
+    found
+        The file.
+    reason, kind
+        What is wrong with it, and the class of the error.
+    earlier
+        Content (SHA-256) that came in under the same URL before, where there was one.
+    """
 
     found: Found
     reason: str
     kind: str
+    earlier: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,15 +135,15 @@ def run_task(task: Task) -> TaskResult:
             rows, sources = _attempt(task, left)
         except _SourceFailed as failed:
             left.remove(failed.source)
-            refusals.append(refusal_of(failed.source.found, failed.error))
+            refusals.append(refusal_of(failed.source.found, failed.error, failed.source.earlier))
         else:
             return TaskResult(rows=tuple(rows), sources=tuple(sources), refusals=tuple(refusals))
     return TaskResult(refusals=tuple(refusals))
 
 
-def refusal_of(found: Found, error: Exception) -> Refusal:
+def refusal_of(found: Found, error: Exception, earlier: str | None) -> Refusal:
     """Return why a file is set aside, in one line."""
-    return Refusal(found=found, reason=" ".join(str(error).split()), kind=type(error).__name__)
+    return Refusal(found=found, reason=" ".join(str(error).split()), kind=type(error).__name__, earlier=earlier)
 
 
 class _SourceFailed(Exception):

@@ -47,6 +47,16 @@ def ingest(
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Tasks that run at once.")] = 1,
     processes: Annotated[bool, typer.Option("--processes", help="In processes, not threads.")] = False,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            "--dask",
+            metavar="ADDRESS",
+            help="On the Dask cluster of this scheduler; local starts one here. "
+            "Its workers take credentials from their own environment.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     codec: Annotated[
         str, typer.Option("--codec", help="For new datasets: pcodec, or portable for any Zarr reader.")
@@ -86,7 +96,7 @@ def ingest(
         print_json(_plan_json(plan)) if as_json else _print_plan(plan)
         return
     report = _with_progress(
-        store, places[:-1], settings, partial(run_ingest, jobs=jobs, processes=processes), quiet=as_json
+        store, places[:-1], settings, partial(run_ingest, jobs=jobs, processes=processes, dask=dask), quiet=as_json
     )
     print_json(report.to_json()) if as_json else _print_report(report)
     if report.refusals:
@@ -108,20 +118,21 @@ def _with_progress(store: Any, places: list[str], settings: Any, run: Any, *, qu
     )
     with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bars:
         looked = bars.add_task("reading headers", total=None, rate="")
-        state = {"samples": 0.0, "files": 0}
+        planned_so_far = {"files": 0, "bytes": 0}
         taken = bars.add_task("ingesting", total=None, visible=False, rate="")
 
         def look(count: int) -> None:
             bars.update(looked, total=-count) if count < 0 else bars.advance(looked, count)
 
-        def planned(plan: IngestPlan) -> None:
-            state.update(samples=plan.samples / max(plan.sources, 1), files=plan.sources)
-            bars.update(taken, total=plan.sources, visible=True)
+        def planned(files: int, size: int) -> None:
+            planned_so_far["files"] += files
+            planned_so_far["bytes"] += size
+            bars.update(taken, total=planned_so_far["files"], visible=True)
 
         def done(count: int) -> None:
             bars.advance(taken, count)
-            speed = bars.tasks[1].speed
-            bars.update(taken, rate=f"{(speed or 0) * state['samples'] / 1e6:.0f} MB/s")
+            speed = (bars.tasks[1].speed or 0) * planned_so_far["bytes"] / max(planned_so_far["files"], 1)
+            bars.update(taken, rate=f"{speed / 1e6:.0f} MB/s")
 
         report: IngestReport = run(
             store, places, settings, progress=runs.Progress(looked=look, planned=planned, done=done)
