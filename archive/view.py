@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from archive.errors import Conflict, DamagedData, InvalidInput, NotFound
+from archive.errors import Conflict, DamagedData, InvalidInput, NotFound, StoreTrouble
 from archive.index import layout
 from archive.index.commits import Commit
 from archive.index.leaves import LeafEntry, LeafTable
@@ -99,29 +99,33 @@ class View:
             bodies, current = replies[:count], replies[count]
             self._keep_leaves(leaves, replies[count + 1 :])
             leaves = []
-            gone = [reply for reply in bodies if isinstance(reply, NotFound)]
+            left = [key for key, reply in zip(self._young, bodies, strict=True) if not isinstance(reply, NotFound)]
             if isinstance(current, BaseException):
                 raise current
-            if current is None and not gone:
+            if current is None and len(left) == count:
                 self._commits = tuple(
                     Commit.decode(key, _data(reply)) for key, reply in zip(self._young, bodies, strict=True)
                 )
                 self._young = None
-            elif current is not None:
-                # Somebody folded meanwhile: what is gone is in the newer CURRENT; the list stays.
+                continue
+            # Somebody folded meanwhile: what is gone is in a CURRENT that is newer, or was when it was listed.
+            self._young = left
+            if current is not None:
                 self.snapshot, self._etag = Snapshot.decode(current.data), current.etag
-                self._young = [
-                    key for key, reply in zip(self._young, bodies, strict=True) if not isinstance(reply, NotFound)
-                ]
         if self._young is not None:
-            raise DamagedData(f"{self.store.url}: a listed commit is missing, and CURRENT has not changed")
+            raise StoreTrouble(f"{self.store.url}: the index changed under every one of {_ATTEMPTS} looks; try again")
 
     # -- datasets -------------------------------------------------------------------------------
 
     def datasets(self) -> Mapping[str, Dataset]:
         """Return what is fixed for each dataset, by name."""
         self.settle()
-        young = {name: dataset for commit in self._commits for name, dataset in commit.datasets.items()}
+        young = {
+            name: dataset
+            for commit in self._commits
+            for name, dataset in commit.datasets.items()
+            if self.snapshot.admits(dataset)
+        }
         held = {**young, **self.snapshot.datasets}
         return {name: held[name] for name in sorted(held)}
 
@@ -150,7 +154,7 @@ class View:
             row
             for commit in self._commits
             for row in commit.rows
-            if row.dataset == dataset.name and row.incarnation == dataset.incarnation
+            if row.dataset == dataset.name and self.snapshot.alive(row)
         ]
 
     # -- rows -----------------------------------------------------------------------------------
@@ -358,7 +362,8 @@ def _numbered(store: Store, newest: Snapshot, number: int) -> Snapshot:
     try:
         snapshot = Snapshot.decode(store.get(layout.snapshot_key(number)).data)
     except NotFound:
-        raise NotFound(f"snapshot {number} is not kept in {store.url}; the newest is {newest.number}") from None
+        why = "was removed by gc" if number < newest.oldest else "is not there"
+        raise NotFound(f"snapshot {number} {why} in {store.url}; kept are {newest.oldest} to {newest.number}") from None
     if snapshot.number != number:
         raise DamagedData(f"{layout.snapshot_key(number)}: snapshot {snapshot.number} lies in its place")
     return snapshot

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from archive.errors import DamagedData, FormatError, LightkeepError, StoreTrouble
-from ingest.commands import demo, keeping, reading, writing
+from ingest.commands import demo, history, keeping, quarantine, reading, writing
 
 __all__ = ["app", "main"]
 
@@ -33,8 +33,14 @@ app.command("ls")(reading.ls)
 app.command("info")(reading.info)
 app.command("explain")(reading.explain)
 app.command("plot")(reading.plot)
+app.command("compact")(history.compact)
+app.command("gc")(history.gc)
+app.command("tag")(history.tag)
+app.command("log")(history.log)
+app.command("rm")(history.rm)
 app.command("verify")(keeping.verify)
 app.command("repair")(keeping.repair)
+app.add_typer(quarantine.app, name="quarantine")
 app.command("demo")(demo.demo)
 
 

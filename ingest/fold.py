@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import secrets
-import time
 from collections import defaultdict
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from archive.errors import Conflict, NotFound
+from archive.errors import NotFound
 from archive.index import layout
 from archive.index.commits import Commit
-from archive.index.leaves import LEAF_ROWS, LeafEntry, LeafTable, encode_leaf
+from archive.index.leaves import LeafEntry, LeafTable, encode_leaf
 from archive.index.snapshot import Snapshot
 from archive.store import Get, List
 from ingest.ledger import merge_segments
+from ingest.replacing import halved
+from ingest.swap import Base, Change, successor, swap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["FOLD_COMMITS", "fold"]
 
 FOLD_COMMITS = 32
-_HISTORY = 256
 
 
 def fold(store: Store, *, at_least: int = 1) -> Snapshot | None:
@@ -57,57 +55,28 @@ def fold(store: Store, *, at_least: int = 1) -> Snapshot | None:
         if isinstance(body, BaseException):
             raise body
     commits = [Commit.decode(key, body.data) for key, body in zip(keys, bodies, strict=True)]
-    old = Snapshot.decode(current.data)
-    new, objects = _folded(store, old, commits)
-    _put_all(store, [(layout.snapshot_key(old.number), bytes(current.data)), *objects])
-    if not _swapped(store, new, current.etag):
+    base = Base(Snapshot.decode(current.data), bytes(current.data), current.etag)
+    made = _folded(store, base.snapshot, commits)
+    if not swap(store, base, made):
         return None
-    _put_all(store, [(layout.snapshot_key(new.number), new.encode())])
     store.delete(keys)
-    return new
+    return made.snapshot
 
 
-def _put_all(store: Store, objects: Sequence[tuple[str, bytes]]) -> None:
-    """Put objects whose names say what they hold: one that is there already is the same."""
-    for key, body in objects:
-        try:
-            store.create(key, body)
-        except Conflict:
-            if key.startswith(layout.SNAPSHOTS):
-                continue
-            raise
-
-
-def _swapped(store: Store, new: Snapshot, etag: str | None) -> bool:
-    """Swap CURRENT, and return whether it was ours that got in.
-
-    Where the answer was lost and another folder has swapped on top meanwhile, it has copied ours first.
-    """
-    try:
-        store.swap(layout.CURRENT, new.encode(), etag)
-    except Conflict:
-        try:
-            copy = Snapshot.decode(store.get(layout.snapshot_key(new.number)).data)
-        except NotFound:
-            return False
-        return copy.nonce == new.nonce
-    return True
-
-
-def _folded(store: Store, old: Snapshot, commits: Sequence[Commit]) -> tuple[Snapshot, list[tuple[str, bytes]]]:
+def _folded(store: Store, old: Snapshot, commits: Sequence[Commit]) -> Change:
     """Return the next snapshot, and the objects that it needs."""
     datasets = dict(old.datasets)
     rows: dict[str, list[Row]] = defaultdict(list)
     sources: list[Source] = []
     for commit in commits:
         for name, dataset in commit.datasets.items():
-            life = old.incarnations.get(name, 1)
-            if name not in datasets and dataset.incarnation >= life:
+            if name not in datasets and old.admits(dataset):
                 datasets[name] = dataset
+        dead = {row.id for row in commit.rows if not old.alive(row)}
         for row in commit.rows:
-            if row.dataset in datasets and row.incarnation == datasets[row.dataset].incarnation:
+            if row.dataset in datasets and row.id not in dead:
                 rows[row.dataset].append(row)
-        sources.extend(commit.sources)
+        sources.extend(source for source in commit.sources if not source.rows or not dead.issuperset(source.rows))
     objects: list[tuple[str, bytes]] = []
     leaves: list[LeafEntry] = []
     for name, dataset in sorted(datasets.items()):
@@ -116,18 +85,8 @@ def _folded(store: Store, old: Snapshot, commits: Sequence[Commit]) -> tuple[Sna
         leaves.extend(kept)
         objects.extend(put)
     ledger, put = merge_segments(store, old, sources)
-    new = replace(
-        old,
-        number=old.number + 1,
-        nonce=secrets.token_hex(16),
-        created=max(time.time_ns(), old.created + 1),
-        note="fold",
-        datasets=datasets,
-        leaves=tuple(leaves),
-        ledger=ledger,
-        history=(*old.history, (old.number, old.created, old.note))[-_HISTORY:],
-    )
-    return new, [*objects, *put]
+    new = successor(old, "fold", datasets=datasets, leaves=tuple(leaves), ledger=ledger)
+    return Change(new, [*objects, *put])
 
 
 def _merge_leaves(
@@ -155,7 +114,7 @@ def _merge_leaves(
             kept.extend([leaf] if leaf else [])
             continue
         held = tables[leaf.key].rows() if leaf else []
-        for part in _parts([*held, *fresh], last=number >= len(ordered) - 1):
+        for part in halved([*held, *fresh], last=number >= len(ordered) - 1):
             entry, body = encode_leaf(part, dataset)
             kept.append(entry)
             objects.append((entry.key, body))
@@ -165,13 +124,6 @@ def _merge_leaves(
 def _meet(leaf: LeafEntry, rows: Sequence[Row]) -> bool:
     """Return whether a leaf holds times that one of the rows holds too."""
     return any(leaf.first <= row.time.last and row.time.first <= leaf.last for row in rows)
-
-
-def _parts(rows: Sequence[Row], *, last: bool) -> list[list[Row]]:
-    """Return rows in leaves: the newest leaf of a dataset fills up, older ones are halved."""
-    ordered = sorted(rows, key=lambda row: (row.time.first, row.id))
-    size = LEAF_ROWS if last or len(ordered) <= LEAF_ROWS else -(-len(ordered) // (-(-len(ordered) // LEAF_ROWS)))
-    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
 def _unknown(rows: Sequence[Row], tables: Sequence[LeafTable]) -> list[Row]:

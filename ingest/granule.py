@@ -58,6 +58,10 @@ class GranuleContent:
         Ids of the rows that this one stands for.
     instead
         Keys of the granules that this one stands for: they may be gone, and their commits are whole all the same.
+    supersedes
+        Contents (SHA-256) of sources whose rows go when this one comes.
+    left_out
+        What is recorded of granules that it replaces and whose samples others serve.
     """
 
     samples: NDArray[Any]
@@ -69,6 +73,8 @@ class GranuleContent:
     files: tuple[Source, ...] = ()
     replaces: tuple[str, ...] = ()
     instead: tuple[str, ...] = ()
+    supersedes: tuple[str, ...] = ()
+    left_out: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +226,8 @@ def _root_attributes(row: Row, dataset: Dataset, content: GranuleContent, batch:
             "row": row.to_json(),
             "commit": list(batch),
             "instead": list(content.instead),
+            **({"supersedes": list(content.supersedes)} if content.supersedes else {}),
+            **({"left_out": list(content.left_out)} if content.left_out else {}),
             "files": [replace(source, rows=()).to_json() for source in content.files],
             "objects": {},
         },

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from archive.errors import DamagedData, NotFound
@@ -12,23 +14,28 @@ from archive.index.snapshot import LedgerEntry
 from archive.store import Get
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from archive.index.snapshot import Snapshot
     from archive.store import Store
 
-__all__ = ["Ledger", "encode_segment", "merge_segments", "read_segments"]
+__all__ = ["Ledger", "encode_segment", "merge_segments", "read_segments", "without_contents"]
 
 _COLUMNS = ("url", "size", "stamp", "sha256", "format", "version", "dataset", "rows")
 
 
 class Ledger:
-    """What is known of sources: by name as they were seen, and by content."""
+    """What is known of sources: by name as they were seen, and by content.
+
+    One thread may ask while another adds.
+    """
 
     def __init__(self, sources: Iterable[Source]) -> None:
         self._seen: dict[tuple[str, int, str], Source] = {}
         self._hashes: dict[str, Source] = {}
+        self._sizes: dict[int, set[str]] = defaultdict(set)
         self._urls: dict[str, Source] = {}
+        self._lock = threading.Lock()
         for source in sources:
             self.add(source)
 
@@ -37,13 +44,17 @@ class Ledger:
 
     def add(self, source: Source) -> None:
         """Take in a source."""
-        self._seen[source.url, source.size, source.stamp] = source
-        self._hashes.setdefault(source.sha256, source)
-        self._urls[source.url] = source
+        with self._lock:
+            self._seen[source.url, source.size, source.stamp] = source
+            if source.rows:  # else a copy: what it is a copy of may have been removed since
+                self._hashes.setdefault(source.sha256, source)
+                self._sizes[source.size].add(source.sha256)
+            self._urls[source.url] = source
 
     def seen(self, url: str, size: int, stamp: str) -> Source | None:
-        """Return the source that was under this name, if it looks unchanged."""
-        return self._seen.get((url, size, stamp))
+        """Return the source that was under this name, if it looks unchanged and its content is held."""
+        source = self._seen.get((url, size, stamp))
+        return source if source is not None and source.sha256 in self._hashes else None
 
     def earlier(self, url: str) -> Source | None:
         """Return the source that was under this name, changed or not."""
@@ -55,7 +66,8 @@ class Ledger:
 
     def hashes_of_size(self, size: int) -> frozenset[str]:
         """Return the contents of a size that are known: what a file of this size may be a copy of."""
-        return frozenset(sha for sha, source in self._hashes.items() if source.size == size)
+        with self._lock:
+            return frozenset(self._sizes.get(size, ()))
 
     def sources(self) -> list[Source]:
         """Return each source once."""
@@ -70,9 +82,6 @@ def read_segments(store: Store, entries: Sequence[LedgerEntry]) -> list[Source]:
     DamagedData
         A segment is missing or altered.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     sources: list[Source] = []
     for entry, reply in zip(
         entries, store.wave([Get(entry.key) for entry in entries], return_errors=True), strict=True
@@ -81,12 +90,23 @@ def read_segments(store: Store, entries: Sequence[LedgerEntry]) -> list[Source]:
             raise DamagedData(f"{entry.key}: this part of the ledger is missing; run lightkeep repair")
         if isinstance(reply, BaseException):
             raise reply
-        body = bytes(reply.data)
-        if hashlib.sha256(body).hexdigest() != entry.sha256:
-            raise DamagedData(f"{entry.key}: this part of the ledger is altered; run lightkeep repair")
-        for line in pq.read_table(pa.BufferReader(body)).to_pylist():
-            sources.append(Source.from_json(line))  # noqa: PERF401 - a loop within a loop reads better
+        sources.extend(_decode(entry, bytes(reply.data)))
     return sources
+
+
+def _decode(entry: LedgerEntry, body: bytes) -> list[Source]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if hashlib.sha256(body).hexdigest() != entry.sha256:
+        raise DamagedData(f"{entry.key}: this part of the ledger is altered; run lightkeep repair")
+    return [Source.from_json(line) for line in pq.read_table(pa.BufferReader(body)).to_pylist()]
+
+
+def _read(store: Store, entries: Sequence[LedgerEntry], bodies: Mapping[str, bytes]) -> list[Source]:
+    """Return the sources of segments of which some are at hand."""
+    near = [source for entry in entries if entry.key in bodies for source in _decode(entry, bodies[entry.key])]
+    return [*near, *read_segments(store, [entry for entry in entries if entry.key not in bodies])]
 
 
 def encode_segment(sources: Sequence[Source]) -> tuple[LedgerEntry, bytes]:
@@ -101,18 +121,24 @@ def encode_segment(sources: Sequence[Source]) -> tuple[LedgerEntry, bytes]:
     pq.write_table(pa.Table.from_pylist(lines, schema=schema), sink, compression="zstd")
     body = sink.getvalue().to_pybytes()
     digest = hashlib.sha256(body).hexdigest()
-    entry = LedgerEntry(key=f"{layout.LEDGER}{digest}.parquet", size=len(body), sha256=digest, sources=len(lines))
+    entry = LedgerEntry(key=layout.new_ledger_key(digest), size=len(body), sha256=digest, sources=len(lines))
     return entry, body
 
 
 def merge_segments(
-    store: Store, snapshot: Snapshot, fresh: Sequence[Source]
+    store: Store, snapshot: Snapshot, fresh: Sequence[Source], unput: Sequence[tuple[str, bytes]] = ()
 ) -> tuple[tuple[LedgerEntry, ...], list[tuple[str, bytes]]]:
     """Return the ledger with new sources in it, and the objects to be put.
 
     A new segment takes in the last ones that are not much larger, so that there are few of them and each
     source is written a few times in all, like a log-structured merge tree.
+
+    Parameters
+    ----------
+    unput
+        Segments of the snapshot that are not in the store yet, by key.
     """
+    bodies = dict(unput)
     if not fresh:
         return snapshot.ledger, []
     kept = list(snapshot.ledger)
@@ -121,6 +147,26 @@ def merge_segments(
     while kept and kept[-1].sources <= 2 * count:
         taken.append(kept.pop())
         count += taken[-1].sources
-    held = {(source.url, source.sha256): source for source in [*read_segments(store, taken), *fresh]}
+    held = {(source.url, source.sha256): source for source in [*_read(store, taken, bodies), *fresh]}
     entry, body = encode_segment(list(held.values()))
     return (*kept, entry), [(entry.key, body)]
+
+
+def without_contents(
+    store: Store, snapshot: Snapshot, gone: frozenset[str]
+) -> tuple[tuple[LedgerEntry, ...], list[tuple[str, bytes]], int]:
+    """Return the ledger without the sources of some contents, the objects to be put, and how many are forgotten."""
+    kept: list[LedgerEntry] = []
+    objects: list[tuple[str, bytes]] = []
+    forgotten: set[str] = set()
+    for entry in snapshot.ledger:
+        sources = read_segments(store, [entry])
+        left = [source for source in sources if source.sha256 not in gone]
+        forgotten |= {source.sha256 for source in sources if source.sha256 in gone}
+        if len(left) == len(sources):
+            kept.append(entry)
+        elif left:
+            made, body = encode_segment(left)
+            kept.append(made)
+            objects.append((made.key, body))
+    return tuple(kept), objects, len(forgotten)

@@ -123,13 +123,17 @@ class Knowledge:
         found: dict[str, Candidate] = {}
         for key, record in self.unnamed.items():
             row = record.row
-            if row.id in named.live or row.id in replaced or self.missing_of(record):
+            if row.id in named.live or row.id in replaced or not self._alive(row) or self.missing_of(record):
                 continue
             modified = round(self.listed[root_key(key)].modified.timestamp() * 1e9)
             one = Candidate(row=self._with_etags(row), record=record, modified=modified)
             if row.id not in found or _better(one) > _better(found[row.id]):
                 found[row.id] = one
         return found
+
+    def _alive(self, row: Row) -> bool:
+        """Return whether the newest good snapshot does not know that a row was removed."""
+        return self.held.snapshot is None or self.held.snapshot.alive(row)
 
     @cached_property
     def _present(self) -> set[str]:

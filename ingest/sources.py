@@ -14,7 +14,7 @@ from archive.errors import InvalidInput, MissingExtra, NotFound, SourceChanged, 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Found", "OpenSource", "open_source", "scan"]
+__all__ = ["Found", "OpenSource", "look_up", "open_source", "scan"]
 
 _BLOCK = 4 << 20
 IN_MEMORY = 256 << 20  # a remote file up to this size is fetched once, whole
@@ -67,6 +67,24 @@ def scan(places: Sequence[str], options: Mapping[str, Any] | None = None) -> lis
         for file in _scan_one(place, options or {}):
             found.setdefault(file.url, file)
     return [found[url] for url in sorted(found)]
+
+
+def look_up(url: str, options: Mapping[str, Any] | None = None) -> Found | None:
+    """Return a file by its very URL, whatever signs are in it; `None` if there is none.
+
+    Raises
+    ------
+    StoreTrouble
+        Its place cannot be asked.
+    """
+    files, path = _filesystem(url, options or {})
+    try:
+        files.invalidate_cache()
+        return _found(files, path, files.info(path), named=True)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreTrouble(f"{url}: cannot be looked up ({error})") from error
 
 
 def _scan_one(place: str, options: Mapping[str, Any]) -> list[Found]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from archive.index.rows import Row
     from archive.store import Buffer, Entry, Store
 
-__all__ = ["Survey", "body_of", "decode_copy", "oldest_kept", "read_leaves", "survey"]
+__all__ = ["Survey", "body_of", "decode_copy", "read_leaves", "survey"]
 
 _AT_ONCE = 8  # leaves, ledger segments and snapshots in memory
 _COMMITS_AT_ONCE = 64
@@ -237,7 +237,7 @@ def _check_snapshots(found: Survey, *, whole: bool) -> None:
     numbers = {_number(key): key for key in found.listed if key.startswith(layout.SNAPSHOTS)}
     if found.snapshot is not None:
         newest = found.snapshot.number
-        wanted = {*range(oldest_kept(found.snapshot), newest), *found.snapshot.tags.values()} - {newest}
+        wanted = {*range(found.snapshot.oldest, newest), *found.snapshot.tags.values()} - {newest}
         for number in sorted(wanted - set(numbers)):
             found.found(layout.snapshot_key(number), "the object is missing", "snapshot")
     if not whole:
@@ -251,11 +251,6 @@ def _check_snapshots(found: Survey, *, whole: bool) -> None:
                 continue  # removed since it was listed
             except DamagedData as error:
                 found.found(key, _after(layout.CURRENT, error), "snapshot")
-
-
-def oldest_kept(snapshot: Snapshot) -> int:  # noqa: ARG001 - nothing removes snapshots yet
-    """Return the number of the oldest snapshot that is still to be there."""
-    return 0
 
 
 def _check_segments(found: Survey) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import os
-from concurrent.futures import ThreadPoolExecutor
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +15,11 @@ from archive.errors import FormatError, NotFound, SourceChanged, StoreTrouble
 from archive.index.commits import Source
 from archive.index.layout import new_granule_key
 from archive.index.rows import Row, SourceRange
-from archive.read import LazyValues, worker_threads
+from archive.read import LazyValues
+from ingest.encoders import encoders
 from ingest.formats import format_named, open_format
 from ingest.granule import GranuleContent, write_granule
+from ingest.headers import shared_once
 from ingest.naming import fingerprint_of, time_of
 from ingest.sources import Found, OpenSource, open_source, scan
 
@@ -52,6 +52,8 @@ class TaskSource:
         Contents (SHA-256) of the same size that the archive holds already.
     earlier
         Content that came in under the same URL before, where there was one.
+    anew
+        Store it anew, even if the archive holds the same content already.
     """
 
     found: Found
@@ -59,6 +61,7 @@ class TaskSource:
     datasets: tuple[str, ...]
     copies: frozenset[str] = frozenset()
     earlier: str | None = None
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,20 +76,45 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """A source that was set aside, and why."""
+    """A source that was set aside, and why.
+
+    Parameters
+    ----------
+    found
+        The file.
+    reason, kind
+        What is wrong with it, and the class of the error.
+    earlier
+        Content (SHA-256) that came in under the same URL before, where there was one.
+    """
 
     found: Found
     reason: str
     kind: str
+    earlier: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult:
-    """What came of a task: rows not yet visible, sources that are in them, and what was refused."""
+    """What came of a task.
+
+    Parameters
+    ----------
+    rows, sources
+        Rows not yet visible, and the sources that are in them.
+    refusals
+        What was refused.
+    replaced
+        Contents (SHA-256) that these rows stand for from now on: of files that have changed, or come anew.
+    begun
+        When its first granule was put at the earliest, s since 1970 by the worker's clock.
+    """
 
     rows: tuple[Row, ...] = ()
     sources: tuple[Source, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    replaced: frozenset[str] = frozenset()
+    begun: float = 0.0
 
 
 @dataclass(slots=True)
@@ -122,18 +150,18 @@ def run_task(task: Task) -> TaskResult:
     left = list(task.sources)
     while left:
         try:
-            rows, sources = _attempt(task, left)
+            result = _attempt(task, left)
         except _SourceFailed as failed:
             left.remove(failed.source)
-            refusals.append(refusal_of(failed.source.found, failed.error))
+            refusals.append(refusal_of(failed.source.found, failed.error, failed.source.earlier))
         else:
-            return TaskResult(rows=tuple(rows), sources=tuple(sources), refusals=tuple(refusals))
+            return replace(result, refusals=tuple(refusals))
     return TaskResult(refusals=tuple(refusals))
 
 
-def refusal_of(found: Found, error: Exception) -> Refusal:
+def refusal_of(found: Found, error: Exception, earlier: str | None) -> Refusal:
     """Return why a file is set aside, in one line."""
-    return Refusal(found=found, reason=" ".join(str(error).split()), kind=type(error).__name__)
+    return Refusal(found=found, reason=" ".join(str(error).split()), kind=type(error).__name__, earlier=earlier)
 
 
 class _SourceFailed(Exception):
@@ -142,11 +170,13 @@ class _SourceFailed(Exception):
         self.source, self.error = source, error
 
 
-def _attempt(task: Task, sources: Iterable[TaskSource]) -> tuple[list[Row], list[Source]]:
+def _attempt(task: Task, sources: Iterable[TaskSource]) -> TaskResult:
     """Return rows and ledger entries for sources that are all taken to be good."""
+    begun = time.time()
     held: list[_Held] = []
     opened: dict[str, tuple[TaskSource, OpenSource]] = {}
     copies: list[tuple[TaskSource, str]] = []
+    replaced: set[str] = set()
     current: list[TaskSource] = []
     versions: dict[str, str] = {}
     with ExitStack() as stack:
@@ -155,11 +185,10 @@ def _attempt(task: Task, sources: Iterable[TaskSource]) -> tuple[list[Row], list
             try:
                 entered = stack.enter_context(_guarded(open_source(source.found, task.options), source))
                 if source.earlier not in {None, entered.sha256}:
-                    raise SourceChanged(
-                        f"{source.found.url}: is not the file that was ingested under this name; the archive keeps "
-                        "the first one: ingest the new one under another name, or with another --dataset"
-                    )
-                if entered.sha256 in source.copies or entered.sha256 in opened:
+                    replaced.add(str(source.earlier))
+                if source.anew:
+                    replaced.add(entered.sha256)
+                if (entered.sha256 in source.copies and not source.anew) or entered.sha256 in opened:
                     copies.append((source, entered.sha256))
                     continue
                 opened[entered.sha256] = (source, entered)
@@ -173,18 +202,23 @@ def _attempt(task: Task, sources: Iterable[TaskSource]) -> tuple[list[Row], list
             except FormatError as error:
                 raise _SourceFailed(source, error) from error
         files = _files(opened, copies, versions)
-        rows = _write(task, held, files)
+        rows = _write(task, held, files, tuple(sorted(replaced - opened.keys())))
     made: dict[str, list[str]] = {}
     for row in rows:
         for part in row.sources:
             made.setdefault(part.sha256, []).append(row.id)
     first = {source.sha256: source.url for source in reversed(files)}  # a copy of a source made no rows
-    return rows, [
-        replace(source, rows=tuple(dict.fromkeys(made.get(source.sha256, ()))))
-        if first[source.sha256] == source.url
-        else source
-        for source in files
-    ]
+    return TaskResult(
+        rows=tuple(rows),
+        sources=tuple(
+            replace(source, rows=tuple(dict.fromkeys(made.get(source.sha256, ()))))
+            if first[source.sha256] == source.url
+            else source
+            for source in files
+        ),
+        replaced=frozenset(replaced),
+        begun=begun,
+    )
 
 
 def _files(
@@ -235,7 +269,7 @@ def _described(source: TaskSource, opened: OpenSource) -> Description:
     return description
 
 
-def _write(task: Task, held: list[_Held], files: Iterable[Source]) -> list[Row]:
+def _write(task: Task, held: list[_Held], files: Iterable[Source], supersedes: tuple[str, ...]) -> list[Row]:
     pieces: list[tuple[Dataset, list[_Part], TimeAxis]] = []
     by_dataset: dict[str, list[_Held]] = {}
     for item in held:
@@ -247,20 +281,18 @@ def _write(task: Task, held: list[_Held], files: Iterable[Source]) -> list[Row]:
         for group in _contiguous(items, dataset):
             pieces.extend((dataset, parts, time) for parts, time in _pieces(group, dataset))
     batch = [new_granule_key(dataset.name, time.first) for dataset, _, time in pieces]
-    mapped = _encoders(os.getpid()).map
+    mapped = encoders().map
     return [
-        write_granule(task.store, dataset, _content(parts, time, dataset, files), key=key, batch=batch, mapped=mapped)
+        write_granule(
+            task.store,
+            dataset,
+            replace(_content(parts, time, dataset, files), supersedes=supersedes),
+            key=key,
+            batch=batch,
+            mapped=mapped,
+        )
         for key, (dataset, parts, time) in zip(batch, pieces, strict=True)
     ]
-
-
-@lru_cache(maxsize=1)
-def _encoders(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 - a forked process makes its own
-    """Return the threads that encode for all tasks of a process: one for each core.
-
-    Shared, so that no core idles while one task reads or uploads and another encodes.
-    """
-    return ThreadPoolExecutor(worker_threads(), thread_name_prefix="lightkeep-encode")
 
 
 def _check_fits(item: _Held, dataset: Dataset) -> None:
@@ -323,7 +355,7 @@ def _content(parts: list[_Part], time: TimeAxis, dataset: Dataset, files: Iterab
             for name in sorted(names - {"time"})
         },
         attrs=_differences([item.block.attrs for item, _, _ in parts], dataset),
-        headers=_headers({item.opened.sha256: item.description.header for item, _, _ in parts}),
+        headers=shared_once({item.opened.sha256: item.description.header for item, _, _ in parts}),
         files=tuple(source for source in files if source.sha256 in hashes),
     )
 
@@ -410,32 +442,3 @@ def _differences(all_attrs: list[Mapping[str, Any]], dataset: Dataset) -> dict[s
         if value != dataset.attrs.get(name):
             different[name] = value
     return different
-
-
-def _headers(headers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return headers with what they share said once."""
-    shared = _common(list(headers.values()))
-    return {"shared": shared, "sources": {sha: _without(header, shared) for sha, header in headers.items()}}
-
-
-def _common(headers: list[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the part of nested headers that is the same in all."""
-    common: dict[str, Any] = {}
-    for name, value in headers[0].items():
-        others = [header.get(name) for header in headers]
-        if all(isinstance(other, dict) for other in others):
-            common[name] = _common(others)  # type: ignore[arg-type]
-        elif all(name in header and other == value for header, other in zip(headers, others, strict=True)):
-            common[name] = value
-    return common
-
-
-def _without(header: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a nested header holds beyond what is shared."""
-    rest: dict[str, Any] = {}
-    for name, value in header.items():
-        if name not in shared:
-            rest[name] = value
-        elif isinstance(value, dict) and (inner := _without(value, shared[name])):
-            rest[name] = inner
-    return rest

@@ -27,6 +27,7 @@ from ingest.fold import fold
 from ingest.initialise import initialise
 from ingest.ledger import Ledger, read_segments
 from ingest.run import put_commit
+from ingest.swap import Change, read_current, successor, swap
 
 START = 1_457_942_400_000_000_000
 DATASET = Dataset(
@@ -82,6 +83,7 @@ def source(number: int) -> Source:
         format="x",
         version="1",
         dataset="fibre",
+        rows=(f"{number}",),
     )
 
 
@@ -296,7 +298,9 @@ def test_rows_whose_source_samples_are_all_there_are_dropped(store: Store) -> No
 def test_rows_of_another_life_of_a_dataset_are_dropped(store: Store) -> None:
     commit(store, row(0))
     fold(store)
-    commit(store, replace(row(1), incarnation=2))
+    base = read_current(store)
+    assert swap(store, base, Change(successor(base.snapshot, "test", incarnations={"fibre": 2})))
+    commit(store, row(1))
     assert [one.key for one in held_rows(store)] == ["data/fibre/0.zarr"]
     fold(store)
     assert [one.key for one in held_rows(store)] == ["data/fibre/0.zarr"]

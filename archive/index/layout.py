@@ -24,6 +24,8 @@ __all__ = [
     "granule_key",
     "new_commit_key",
     "new_granule_key",
+    "new_leaf_key",
+    "new_ledger_key",
     "snapshot_key",
 ]
 
@@ -79,3 +81,16 @@ def new_commit_key(nanoseconds: int) -> str:
 def snapshot_key(number: int) -> str:
     """Return the key of the copy of one snapshot."""
     return f"{SNAPSHOTS}{number:012d}"
+
+
+def new_leaf_key(sha256: str) -> str:
+    """Return a key for a leaf: by its content, and never used twice.
+
+    A key used again could be that of an old leaf which `gc` is about to delete.
+    """
+    return f"{LEAVES}{sha256[:32]}-{secrets.token_hex(8)}.parquet"
+
+
+def new_ledger_key(sha256: str) -> str:
+    """Return a key for a segment of the ledger, never used twice."""
+    return f"{LEDGER}{sha256[:32]}-{secrets.token_hex(8)}.parquet"

@@ -118,7 +118,7 @@ def encode_leaf(rows: Sequence[Row], dataset: Dataset) -> tuple[LeafEntry, bytes
     found = runs_of(Spans.of_rows(rows), dataset.step)
     spans = tuple((run.first, run.last) for run in found)
     return LeafEntry(
-        key=f"{layout.LEAVES}{digest}.parquet",
+        key=layout.new_leaf_key(digest),
         size=len(data),
         sha256=digest,
         narrow=narrow,

@@ -14,7 +14,11 @@ from archive.index.sealed import seal, unseal
 if TYPE_CHECKING:
     from collections.abc import Buffer, Mapping
 
-__all__ = ["LedgerEntry", "Snapshot"]
+    from archive.index.rows import Row
+
+__all__ = ["REMOVED_DIGITS", "LedgerEntry", "Snapshot"]
+
+REMOVED_DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +54,12 @@ class Snapshot:
     tags
         Names for snapshot numbers.
     incarnations
-        The life that each removed dataset would come back in.
+        The life that each removed dataset would come back in; rows of an earlier one are dead.
+    removed
+        Ids of rows that were removed lately while their dataset stayed, first 16 digits each, by when (ns)
+        they were: a delayed copy of their commit does not bring them back.
+    oldest
+        The oldest snapshot that is kept besides the tagged ones.
     history
         Number, time and note of the snapshots before, the newest last, some hundred at most.
     """
@@ -64,7 +73,20 @@ class Snapshot:
     ledger: tuple[LedgerEntry, ...] = ()
     tags: Mapping[str, int] = field(default_factory=dict)
     incarnations: Mapping[str, int] = field(default_factory=dict)
+    removed: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    oldest: int = 0
     history: tuple[tuple[int, int, str], ...] = ()
+
+    def admits(self, dataset: Dataset) -> bool:
+        """Return whether a dataset that a young commit brings is not one that was removed."""
+        return dataset.incarnation >= self.incarnations.get(dataset.name, 1)
+
+    def alive(self, row: Row) -> bool:
+        """Return whether a row of a young commit is none that was removed."""
+        digits = row.id[:REMOVED_DIGITS]
+        return row.incarnation >= self.incarnations.get(row.dataset, 1) and not any(
+            digits in ids for ids in self.removed.values()
+        )
 
     def encode(self, key: str = layout.CURRENT) -> bytes:
         """Return the bytes of the snapshot; its copies are sealed under the same key as CURRENT."""
@@ -79,6 +101,8 @@ class Snapshot:
             "ledger": [asdict(entry) for entry in self.ledger],
             "tags": dict(self.tags),
             "incarnations": dict(self.incarnations),
+            "removed": [[when, list(ids)] for when, ids in self.removed.items()],
+            "oldest": self.oldest,
             "history": [list(entry) for entry in self.history],
         }
         return seal(key, document)
@@ -103,6 +127,7 @@ class Snapshot:
                 **held,
                 "datasets": {dataset.name: dataset for dataset in datasets},
                 "leaves": tuple(_leaf(values) for values in zip(*leaves.values(), strict=True)),
+                "removed": {when: tuple(ids) for when, ids in held["removed"]},
                 "ledger": tuple(LedgerEntry(**entry) for entry in held["ledger"]),
                 "history": tuple((number, created, note) for number, created, note in held["history"]),
             }

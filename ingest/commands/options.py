@@ -14,15 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from archive.spools import Spool
+    from archive.store import Store
 
 __all__ = [
     "AsJson",
+    "AsOf",
     "DatasetName",
     "Distance",
     "Options",
     "TimeRange",
     "Url",
     "open_spool",
+    "opened_store",
     "print_json",
     "storage_options",
 ]
@@ -48,6 +51,12 @@ TimeRange = Annotated[
     tuple[str, str] | None,
     typer.Option(
         "--time", metavar="FROM TO", help="UTC, as in 2016-03-14T08:00; ... leaves an end open.", show_default=False
+    ),
+]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of", metavar="WHEN", help="As it was: a snapshot's number, a tag or a time.", show_default=False
     ),
 ]
 Distance = Annotated[
@@ -78,17 +87,26 @@ def print_json(document: Any) -> None:
     sys.stdout.write(json.dumps(document, ensure_ascii=False, default=str, indent=1) + "\n")
 
 
+def opened_store(url: str, options: list[str] | None) -> Store:
+    """Return the store of an archive."""
+    from archive.store import open_store
+
+    return open_store(url, storage_options=storage_options(options))
+
+
 def open_spool(
     url: str,
     options: list[str] | None,
     dataset: str | None,
+    *,
     time: tuple[str, str] | None = None,
     distance: tuple[str, str] | None = None,
+    as_of: str | None = None,
 ) -> Spool:
     """Return what the options select of an archive."""
     import archive as lk
 
-    spool = lk.open(url, dataset=dataset, storage_options=storage_options(options))
+    spool = lk.open(url, dataset=dataset, as_of=as_of, storage_options=storage_options(options))
     selectors: Mapping[str, Any] = {
         name: tuple(_bound(bound, number=name == "distance") for bound in bounds)
         for name, bounds in (("time", time), ("distance", distance))

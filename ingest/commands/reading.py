@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archive.errors import InvalidInput
-from ingest.commands.options import AsJson, DatasetName, Distance, Options, TimeRange, Url, open_spool, print_json
+from ingest.commands.options import AsJson, AsOf, DatasetName, Distance, Options, TimeRange, Url, open_spool, print_json
 
 if TYPE_CHECKING:
     from archive.patch import Patch
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["explain", "info", "ls", "plot"]
 
 
-def ls(url: Url, *, options: Options = None, as_json: AsJson = False) -> None:
+def ls(url: Url, *, as_of: AsOf = None, options: Options = None, as_json: AsJson = False) -> None:
     """List the datasets of an archive: what they cover and in how many runs.
 
     Example: `lightkeep ls s3://bucket/porotomo`
     """
     from archive.times import ns_to_text
 
-    coverage = open_spool(url, options, None).coverage()
+    coverage = open_spool(url, options, None, as_of=as_of).coverage()
     if as_json:
         listed = {
             name: [[ns_to_text(first), ns_to_text(last)] for first, last in spans] for name, spans in coverage.items()
@@ -46,6 +46,7 @@ def info(
     leaves: Annotated[
         bool, typer.Option("--leaves", help="Name the Parquet leaves of the index, for DuckDB or Polars.")
     ] = False,
+    as_of: AsOf = None,
     options: Options = None,
     as_json: AsJson = False,
 ) -> None:
@@ -53,7 +54,7 @@ def info(
 
     Example: `lightkeep info s3://bucket/porotomo --dataset brady`
     """
-    spool = open_spool(url, options, dataset)
+    spool = open_spool(url, options, dataset, as_of=as_of)
     document = _info(spool, leaves=leaves)
     if as_json:
         print_json(document)
@@ -116,6 +117,7 @@ def explain(
     dataset: DatasetName = None,
     time: TimeRange = None,
     distance: Distance = None,
+    as_of: AsOf = None,
     options: Options = None,
     as_json: AsJson = False,
 ) -> None:
@@ -123,7 +125,7 @@ def explain(
 
     Example: `lightkeep explain s3://bucket/porotomo --time 2016-03-14T08:00 2016-03-14T09:00`
     """
-    plan = open_spool(url, options, dataset, time, distance).explain()
+    plan = open_spool(url, options, dataset, time=time, distance=distance, as_of=as_of).explain()
     if as_json:
         print_json(plan.to_json())
     else:
@@ -137,6 +139,7 @@ def plot(
     dataset: DatasetName = None,
     time: TimeRange = None,
     distance: Distance = None,
+    as_of: AsOf = None,
     options: Options = None,
     as_json: AsJson = False,
 ) -> None:
@@ -144,7 +147,7 @@ def plot(
 
     Example: `lightkeep plot s3://bucket/porotomo --time 2016-03-14T08:00 2016-03-14T08:01 -O minute.png`
     """
-    spool = open_spool(url, options, dataset, time, distance)
+    spool = open_spool(url, options, dataset, time=time, distance=distance, as_of=as_of)
     count = len(spool)
     if not count:
         raise InvalidInput("the selection holds no samples; see lightkeep ls for what there is")

@@ -1,0 +1,149 @@
+"""Removal: a dataset, or a span of it, out of the newest snapshot; older ones keep it until `gc`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from archive.errors import NotFound
+from archive.index import layout
+from archive.index.snapshot import REMOVED_DIGITS
+from ingest.fold import fold
+from ingest.ledger import without_contents
+from ingest.replacing import rows_of, with_rows_replaced
+from ingest.rewrite import Part, rewrite
+from ingest.swap import Base, Change, change, successor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from archive.index.dataset import Dataset
+    from archive.index.rows import Row
+    from archive.index.snapshot import Snapshot
+    from archive.store import Store
+
+__all__ = ["RemoveReport", "contents_of", "remove", "removed_ids", "trimmed"]
+
+_REMEMBERED = 2 * 86_400 * 10**9  # ns; longer than any delayed request lives
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveReport:
+    """What a removal did.
+
+    Parameters
+    ----------
+    granules, cut
+        Granules that are gone whole, and granules of which a part stays, in new ones.
+    samples
+        Samples along time that are gone.
+    sources
+        Raw files that the ledger has forgotten, so that they can come again.
+    snapshot
+        The snapshot without them; the one before still has them.
+    """
+
+    granules: int
+    cut: int
+    samples: int
+    sources: int
+    snapshot: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def remove(store: Store, name: str, first: int | None = None, last: int | None = None) -> RemoveReport:
+    """Remove a dataset, or the samples of it in a span of time, from the newest snapshot.
+
+    Undone by opening the snapshot before, as long as `gc` has not run past it. The ledger forgets the
+    files that held any of it, so that they can be ingested again.
+
+    Parameters
+    ----------
+    first, last
+        Span, ns, inclusive; the whole dataset without both.
+
+    Raises
+    ------
+    NotFound
+        There is no such dataset, or nothing of it in the span.
+    """
+    whole = first is None and last is None
+    done: dict[str, Any] = {}
+
+    def edit(base: Base) -> Change:
+        old = base.snapshot
+        if name not in old.datasets:
+            raise NotFound(f"{name}: no such dataset in {store.url}; there are: {', '.join(old.datasets) or 'none'}")
+        dataset = old.datasets[name]
+        rows = rows_of(store, old, name, first, last)
+        if not rows and not whole:
+            raise NotFound(f"{name}: nothing of it lies in this span; see lightkeep ls {store.url}")
+        left: list[Row] = [] if whole else _rest(store, dataset, rows, first, last)
+        ledger, segments, forgotten = without_contents(store, old, contents_of(rows))
+        kept = sum(row.time.size for row in left)
+        done.update(
+            granules=len(rows) - len({row.replaces[0] for row in left}),
+            cut=len({row.replaces[0] for row in left}),
+            samples=sum(row.time.size for row in rows) - kept,
+            sources=forgotten,
+        )
+        if whole:
+            snapshot = successor(
+                old,
+                f"rm {name}",
+                datasets={other: held for other, held in old.datasets.items() if other != name},
+                incarnations={**old.incarnations, name: dataset.incarnation + 1},
+                leaves=tuple(leaf for leaf in old.leaves if leaf.dataset != name),
+                ledger=ledger,
+            )
+            return Change(snapshot, segments)
+        leaves, objects = with_rows_replaced(store, old, name, rows, left)
+        snapshot = successor(
+            old,
+            f"rm {name}, {len(rows)} granules",
+            datasets={**old.datasets, name: dataset.reborn(dataset.incarnation + 1)},
+            removed=removed_ids(old, rows),
+            leaves=leaves,
+            ledger=ledger,
+        )
+        return Change(snapshot, [*objects, *segments])
+
+    made = change(store, edit, lambda: fold(store))
+    assert made is not None  # noqa: S101 - the edit never gives up
+    return RemoveReport(**done, snapshot=made.number)
+
+
+def _rest(store: Store, dataset: Dataset, rows: Sequence[Row], first: int | None, last: int | None) -> list[Row]:
+    """Put what stays of granules that reach over the ends of a span, and return its rows."""
+    parts: list[Part] = []
+    for row in rows:
+        start = 0 if first is None else row.time.find(first)
+        stop = row.time.size if last is None else row.time.find(last, "right")
+        parts += [Part(row, a, b) for a, b in ((0, start), (stop, row.time.size)) if a < b]
+    return trimmed(store, dataset, parts)
+
+
+def trimmed(store: Store, dataset: Dataset, parts: Sequence[Part]) -> list[Row]:
+    """Put parts of granules as granules of their own, and return their rows."""
+    keys = [layout.new_granule_key(dataset.name, part.row.time.at(part.start)) for part in parts]
+    return [
+        rewrite(store, dataset, [part], replaces=[part.row], key=key, batch=keys)
+        for part, key in zip(parts, keys, strict=True)
+    ]
+
+
+def contents_of(rows: Sequence[Row]) -> frozenset[str]:
+    """Return the contents (SHA-256) of the sources of rows."""
+    return frozenset(source.sha256 for row in rows for source in row.sources)
+
+
+def removed_ids(old: Snapshot, rows: Sequence[Row]) -> dict[int, tuple[str, ...]]:
+    """Return what a snapshot remembers of removed rows, with some more; what is long ago is forgotten."""
+    now = time.time_ns()
+    names = {name[:REMOVED_DIGITS] for row in rows for name in (row.id, *row.replaces)}
+    lately = {when: ids for when, ids in old.removed.items() if when > now - _REMEMBERED}
+    return {**lately, max(now, *lately, 0): tuple(sorted(names))}

@@ -1,0 +1,144 @@
+"""Granules made of granules: parts of stored ones, joined and cut, bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from archive.coords import TimeAxis
+from archive.errors import DamagedData, NotFound
+from archive.lazy import StoredPart
+from archive.read import load_many
+from archive.store import Get
+from ingest.encoders import encoders
+from ingest.granule import GranuleContent, GranuleRecord, root_key, write_granule
+from ingest.headers import each_whole, shared_once
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from archive.index.dataset import Dataset
+    from archive.index.rows import Row, SourceRange
+    from archive.store import Store
+
+__all__ = ["Part", "rewrite", "sources_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Samples of a granule along time, half-open."""
+
+    row: Row
+    start: int
+    stop: int
+
+
+def rewrite(
+    store: Store, dataset: Dataset, parts: Sequence[Part], *, replaces: Sequence[Row], key: str, batch: Sequence[str]
+) -> Row:
+    """Put one granule that holds parts of others, and return its row, for a swap to make visible.
+
+    Parameters
+    ----------
+    parts
+        In order of time; their rows have the same attributes.
+    replaces
+        The rows that go when this one comes.
+    key, batch
+        Of this granule, and of all that come with it.
+
+    Raises
+    ------
+    DamagedData
+        A granule is missing or altered.
+    """
+    windows = tuple(slice(0, width) for width in dataset.widths)
+    names = sorted({name for part in parts for name in part.row.extras})
+    lazy = [StoredPart(store, part.row.data, (slice(part.start, part.stop), *windows)) for part in parts]
+    extras = [
+        StoredPart(store, part.row.extras[name], (slice(part.start, part.stop),))
+        for part in parts
+        for name in names
+        if name in part.row.extras
+    ]
+    loaded = load_many([*lazy, *extras], limit=None)
+    samples, stamps = loaded[: len(lazy)], iter(loaded[len(lazy) :])
+    recorded: dict[str, list[NDArray[np.int64]]] = {name: [] for name in names}
+    for part in parts:
+        for name in names:
+            held = next(stamps) if name in part.row.extras else part.row.time.cut(part.start, part.stop).to_ns()
+            recorded[name].append(held.astype(np.int64, copy=False))
+    kept = {(part.row.id, part.row.key) for part in parts}
+    wanted = {source.sha256 for part in parts for source in sources_of(part)}
+    records = _records_of(store, parts)
+    headers = {sha256: header for record in records for sha256, header in each_whole(record.headers).items()}
+    files = [source for record in records for source in record.files]
+    content = GranuleContent(
+        samples=np.concatenate(samples) if len(samples) > 1 else samples[0],
+        time=TimeAxis.concatenate(part.row.time.cut(part.start, part.stop) for part in parts),
+        sources=_joined([source for part in parts for source in sources_of(part)]),
+        recorded={name: np.concatenate(values) for name, values in recorded.items()},
+        attrs=parts[0].row.attrs,
+        headers=shared_once(
+            {sha256: header for sha256, header in sorted(headers.items()) if sha256 in wanted},
+        ),
+        files=tuple({source.sha256: source for source in files if source.sha256 in wanted}.values()),
+        replaces=tuple(dict.fromkeys(name for row in replaces for name in (row.id, *row.replaces))),
+        instead=tuple(
+            dict.fromkeys([*(row.key for row in replaces), *(key for one in records for key in one.instead)])
+        ),
+        left_out=tuple(_left_out(row) for row in replaces if (row.id, row.key) not in kept),
+    )
+    return write_granule(store, dataset, content, key=key, batch=batch, mapped=encoders().map)
+
+
+def sources_of(part: Part) -> tuple[SourceRange, ...]:
+    """Return the source samples that a part of a granule holds."""
+    found, begin = [], 0
+    for source in part.row.sources:
+        end = begin + source.stop - source.start
+        first, last = max(part.start, begin), min(part.stop, end)
+        if first < last:
+            found.append(source._replace(start=source.start + first - begin, stop=source.start + last - begin))
+        begin = end
+    return tuple(found)
+
+
+def _joined(sources: Sequence[SourceRange]) -> tuple[SourceRange, ...]:
+    """Return source ranges with neighbours made one."""
+    joined: list[SourceRange] = []
+    for source in sources:
+        last = joined[-1] if joined else None
+        if last and (last.sha256, last.block, last.stop) == (source.sha256, source.block, source.start):
+            joined[-1] = last._replace(stop=source.stop)
+        else:
+            joined.append(source)
+    return tuple(joined)
+
+
+def _left_out(row: Row) -> dict[str, Any]:
+    """Return what is recorded of a granule whose samples others serve."""
+    return {
+        "id": row.id,
+        "key": row.key,
+        "first": row.time.first,
+        "last": row.time.last,
+        "sources": [list(source) for source in row.sources],
+    }
+
+
+def _records_of(store: Store, parts: Sequence[Part]) -> list[GranuleRecord]:
+    """Return what the granules tell of themselves, one after the other."""
+    keys = list(dict.fromkeys(part.row.key for part in parts))
+    records = []
+    for key, reply in zip(keys, store.wave([Get(root_key(key)) for key in keys], return_errors=True), strict=True):
+        if isinstance(reply, NotFound):
+            raise DamagedData(f"{root_key(key)}: the object is missing; run lightkeep verify")
+        if isinstance(reply, BaseException):
+            raise reply
+        records.append(GranuleRecord.decode(key, reply.data))
+    return records
