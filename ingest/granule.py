@@ -87,8 +87,8 @@ class GranuleRecord:
         As they were when it was written; the row knows no ETags.
     commit
         Keys of all granules of its commit, in order.
-    instead
-        Keys of the granules that it stands for.
+    instead, supersedes
+        Keys of the granules that it stands for, and contents (SHA-256) whose rows went when it came.
     files
         Its sources; their row ids are left out.
     objects
@@ -101,6 +101,7 @@ class GranuleRecord:
     row: Row
     commit: tuple[str, ...]
     instead: tuple[str, ...]
+    supersedes: tuple[str, ...]
     files: tuple[Source, ...]
     objects: Mapping[str, tuple[int, str]]
     headers: Mapping[str, Any]
@@ -124,6 +125,7 @@ class GranuleRecord:
             row=Row.from_json(held["row"]),
             commit=tuple(held["commit"]),
             instead=tuple(held["instead"]),
+            supersedes=tuple(held.get("supersedes", ())),
             files=tuple(Source.from_json(source) for source in held["files"]),
             objects={f"{key}/{place}": (size, sha256) for place, (size, sha256) in held["objects"].items()},
             headers=attributes["headers"],

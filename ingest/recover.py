@@ -120,16 +120,25 @@ class Knowledge:
         """Granules of complete commits that no good part of the index names, and that nothing replaces, by id."""
         named = self.named
         replaced = {*named.replaced, *(other for record in self.unnamed.values() for other in record.row.replaces)}
+        superseded: dict[str, int] = {}
+        for key, record in self.unnamed.items():
+            superseded.update((sha256, self._modified(key)) for sha256 in record.supersedes)
         found: dict[str, Candidate] = {}
         for key, record in self.unnamed.items():
             row = record.row
             if row.id in named.live or row.id in replaced or not self._alive(row) or self.missing_of(record):
                 continue
-            modified = round(self.listed[root_key(key)].modified.timestamp() * 1e9)
+            modified = self._modified(key)
+            if any(superseded.get(part.sha256, 0) > modified for part in row.sources):
+                continue
             one = Candidate(row=self._with_etags(row), record=record, modified=modified)
             if row.id not in found or _better(one) > _better(found[row.id]):
                 found[row.id] = one
         return found
+
+    def _modified(self, key: str) -> int:
+        """Return when a granule's root was put, ns by the store's clock."""
+        return round(self.listed[root_key(key)].modified.timestamp() * 1e9)
 
     def _alive(self, row: Row) -> bool:
         """Return whether the newest good snapshot does not know that a row was removed."""
@@ -193,11 +202,12 @@ class Knowledge:
         its figures.
         """
         named = self.named
-        older = {key: row for key, row in named.older.items() if _within(row, leaf, dataset)}
+        older = {key: row for key, row in named.older.items() if _within(row, leaf)}
         if not live:
-            older.update((key, row) for key, row in named.live.items() if _within(row, leaf, dataset))
-        older = {key: row for key, row in older.items() if not live or key not in named.replaced}
-        grown = {key: one.row for key, one in self.candidates.items() if _within(one.row, leaf, dataset)}
+            older.update((key, row) for key, row in named.live.items() if _within(row, leaf))
+        if live:
+            older = {key: row for key, row in older.items() if key not in named.replaced and self._alive(row)}
+        grown = {key: one.row for key, one in self.candidates.items() if _within(one.row, leaf)}
         everything = {**grown, **older}
         ordered = sorted(everything.values(), key=lambda row: (row.time.first, row.id))
         fitting: dict[frozenset[str], list[Row]] = {}
@@ -335,13 +345,8 @@ def _better(one: Candidate) -> tuple[bool, int]:
     return all(ref.etag != NOWHERE for ref in (one.row.data, *one.row.extras.values())), one.modified
 
 
-def _within(row: Row, leaf: LeafEntry, dataset: Dataset) -> bool:
-    return (
-        row.dataset == leaf.dataset
-        and row.incarnation == dataset.incarnation
-        and leaf.first <= row.time.first
-        and row.time.last <= leaf.last
-    )
+def _within(row: Row, leaf: LeafEntry) -> bool:
+    return row.dataset == leaf.dataset and leaf.first <= row.time.first and row.time.last <= leaf.last
 
 
 def _choices(

@@ -6,6 +6,7 @@ import json
 import secrets
 import shutil
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,16 @@ from archive.store import Store, open_store
 from archive.view import open_view
 from ingest import verify as verifying
 from ingest.__main__ import app
+from ingest.collect import collect
+from ingest.compact import compact
 from ingest.fold import fold
 from ingest.granule import GranuleContent, GranuleRecord, root_key, write_granule
 from ingest.initialise import initialise
+from ingest.remove import remove
 from ingest.repair import repair
 from ingest.reseal import reseal
 from ingest.run import ingest, put_commit
+from ingest.tags import tag
 from ingest.verify import fault_of, verify
 
 if TYPE_CHECKING:
@@ -234,6 +239,42 @@ def test_an_index_that_is_lost_after_a_granule_was_made_anew_takes_the_new_one(u
     repair(store)
     assert same(Content.of(url), before)
     assert damaged.key not in {row.key for row in rows_of(store)}
+
+
+def test_an_index_lost_after_compact_and_gc_comes_back_compacted(url: str, before: Content) -> None:
+    store = open_store(url)
+    while fold(store) is not None:
+        pass
+    compact(store)
+    compacted = {row.key for row in rows_of(store)}
+    assert len(compacted) < 5
+    store.delete([entry.key for entry in store.entries("index")])
+    report = repair(store)
+    assert {row.key for row in rows_of(store)} == compacted  # though the small ones are all there
+    assert report.lost == []
+    assert same(Content.of(url), before) or Content.of(url).samples == before.samples
+    collect(store, timedelta(0))
+    assert verify(store, "full").damaged is False
+
+
+def test_what_was_removed_does_not_come_back_with_a_lost_leaf(url: str, before: Content) -> None:
+    store = open_store(url)
+    while fold(store) is not None:
+        pass
+    row, other = rows_of(store)[0], rows_of(store)[1]
+    tag(store, "all")
+    remove(store, row.dataset, row.time.first, row.time.last)
+    left = Content.of(url)
+    leaf = next(leaf for leaf in open_view(store).snapshot.leaves if leaf.dataset == row.dataset)
+    store.delete([leaf.key])
+    assert repair(store, unproven=True).lost == []
+    assert same(Content.of(url), left)
+    # What only a tag needs is looked at too, and what is damaged there is named.
+    store.delete([row.data.key])
+    assert other.key in {one.key for one in rows_of(store)}
+    assert {finding.key for finding in verify(store, "full").findings if finding.damage} == {row.data.key}
+    assert verify(store).damaged is False
+    assert ["only older snapshots" in finding.what for finding in repair(store).lost] == [True]
 
 
 # -- granules ---------------------------------------------------------------------------------------
