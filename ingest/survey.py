@@ -236,10 +236,12 @@ def _check_snapshots(found: Survey, *, whole: bool) -> None:
     """Check the copies: each since the first that is kept, and the tagged ones."""
     numbers = {_number(key): key for key in found.listed if key.startswith(layout.SNAPSHOTS)}
     if found.snapshot is not None:
-        newest = found.snapshot.number
-        wanted = {*range(found.snapshot.oldest, newest), *found.snapshot.tags.values()} - {newest}
-        for number in sorted(wanted - set(numbers)):
+        oldest, newest = found.snapshot.oldest, found.snapshot.number
+        tagged = set(found.snapshot.tags.values())
+        for number in sorted({*range(oldest, newest), *tagged} - {newest, *numbers}):
             found.found(layout.snapshot_key(number), "the object is missing", "snapshot")
+        # What `gc` has given up may be half gone already.
+        numbers = {number: key for number, key in numbers.items() if number >= oldest or number in tagged}
     if not whole:
         return
     for batch in batched([numbers[number] for number in sorted(numbers, reverse=True)], _AT_ONCE):

@@ -403,19 +403,24 @@ def test_a_sample_is_a_share_and_the_same_for_the_same_seed(url: str, monkeypatc
             verify(store, sample=share)
 
 
-def test_verify_beside_folds_finds_nothing(url: str, before: Content) -> None:
+def test_verify_beside_folds_and_gc_finds_nothing(url: str, before: Content) -> None:
     from threading import Thread
 
     store = open_store(url)
     row = rows_of(store)[0]
 
+    template = content_of(store, row)
+
     def work() -> None:
         other = open_store(url)
         for number in range(6):
             shifted = row.time.shifted((number + 1) * 10**12)
-            content = content_of(other, row, time=shifted, sources=(replace_sha(row),))
+            content = replace(template, time=shifted, sources=(replace_sha(row),), files=())
             put_commit(other, [write(other, row, content)], [], {})
             fold(other)
+            if number == 3:
+                compact(other)
+                collect(other, timedelta(0))
 
     writer = Thread(target=work)
     writer.start()
