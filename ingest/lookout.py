@@ -14,7 +14,7 @@ from ingest.sources import Found, look_up, scan
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["Lookout", "Settling", "notices"]
+__all__ = ["Lookout", "Settling", "appears_whole", "notices"]
 
 _RESCAN_SECONDS = 60.0  # of folders: what the notices miss, as on file systems of other machines
 _UNFINISHED = frozenset({".part", ".partial", ".tmp", ".temp", ".crdownload", ".filepart", ".writing", ".incomplete"})
@@ -26,6 +26,11 @@ _WHOLE = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"})
 class _Waiting:
     found: Found
     since: float
+
+
+def appears_whole(url: str) -> bool:
+    """Return whether a file is never seen half written, since its place is an object store."""
+    return url.partition("://")[0] in _WHOLE
 
 
 class Settling:
@@ -65,8 +70,7 @@ class Settling:
         return min((self._due(one) for one in self._waiting.values()), default=float("inf"))
 
     def _due(self, one: _Waiting) -> float:
-        whole = one.found.url.partition("://")[0] in _WHOLE
-        return one.since + (0.0 if whole else self._seconds)
+        return one.since + (0.0 if appears_whole(one.found.url) else self._seconds)
 
 
 def _state(found: Found) -> tuple[int, str]:
@@ -89,7 +93,7 @@ class Lookout:
     def __init__(self, places: Sequence[str], options: Mapping[str, Any] | None, poll: float) -> None:
         self.folders = [Path(place).expanduser().resolve() for place in places if _is_folder(place)]
         self._polled = [place for place in places if not _is_folder(place)]
-        self._options, self._poll = options, poll
+        self._options, self._poll, self._rescan = options, poll, _RESCAN_SECONDS
         self._listed = {"folders": float("-inf"), "polled": float("-inf")}
 
     def listed(self, now: float) -> list[Found]:
@@ -103,7 +107,7 @@ class Lookout:
             A place cannot be listed.
         """
         found: list[Found] = []
-        if now - self._listed["folders"] >= _RESCAN_SECONDS:
+        if now - self._listed["folders"] >= self._rescan:
             self._listed["folders"] = now
             found.extend(scan([str(folder) for folder in self.folders], self._options))
         if now - self._listed["polled"] >= self._poll:
@@ -123,9 +127,13 @@ class Lookout:
     def next_due(self) -> float:
         """Return when the next listing is due."""
         return min(
-            self._listed["folders"] + _RESCAN_SECONDS if self.folders else float("inf"),
+            self._listed["folders"] + self._rescan if self.folders else float("inf"),
             self._listed["polled"] + self._poll if self._polled else float("inf"),
         )
+
+    def without_notices(self) -> None:
+        """List folders as often as other places from now on."""
+        self._rescan = self._poll
 
     def noticed(self, path: Path) -> list[Found]:
         """Return the files at a path that the system has given notice of."""
@@ -148,10 +156,10 @@ def _is_folder(place: str) -> bool:
 
 
 @contextmanager
-def notices(folders: Sequence[Path], told: Callable[[set[Path]], None]) -> Iterator[None]:
+def notices(folders: Sequence[Path], told: Callable[[set[Path] | OSError], None]) -> Iterator[None]:
     """Have the system tell of paths in folders that change, from a thread of its own.
 
-    Where it cannot (no notices left, a file system without), the listing at times is what remains.
+    Where it cannot, as when too many folders are watched on a machine, it tells the error, once.
 
     Raises
     ------
@@ -177,8 +185,11 @@ def notices(folders: Sequence[Path], told: Callable[[set[Path]], None]) -> Itera
             stop_event=over,
             raise_interrupt=False,
         )
-        for changed in changes:
-            told({Path(path) for _, path in changed})
+        try:
+            for changed in changes:
+                told({Path(path) for _, path in changed})
+        except (OSError, RuntimeError) as error:
+            told(OSError(str(error)))
 
     thread = threading.Thread(target=watch, name="lightkeep-notices", daemon=True)
     thread.start()

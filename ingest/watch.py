@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections import deque
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from archive.errors import InvalidInput, ReadOnlyStore, StoreTrouble, UnsafeStore
+from archive.errors import InvalidInput, NotFound, ReadOnlyStore, StoreTrouble, UnsafeStore
 from archive.view import open_view
-from ingest.lookout import Lookout, Settling, notices
+from ingest.lookout import Lookout, Settling, appears_whole, notices
 from ingest.quarantine import set_aside
 from ingest.run import Committer, IngestReport, Tasks, planner_of, read_ledger
 from ingest.task import Refusal, Task, TaskResult, TaskSource, refusal_of, run_task
@@ -115,6 +115,7 @@ class Watch:
         self._tasks = Tasks(store, self._view, settings)
         self._committer = Committer(store, self._tasks.datasets, self._ledger, self._report)
         self._ready: deque[Found] = deque()
+        self._taken: set[str] = set()  # what is ready, running or to be tried again
         self._running: dict[Future[TaskResult], Task] = {}
         self._refused: list[Refusal] = []
         self._handled: dict[str, tuple[int, str]] = {}  # what need not be looked at again in this state
@@ -176,6 +177,9 @@ class Watch:
         elif isinstance(message, set):
             for path in sorted(message):
                 self._notice(path)
+        elif isinstance(message, OSError):
+            self._told(f"the system gives no notice of new files, so they are listed instead: {message}")
+            self._lookout.without_notices()
 
     def _notice(self, path: Path) -> None:
         try:
@@ -188,16 +192,15 @@ class Watch:
 
     def _saw(self, found: Sequence[Found]) -> None:
         now = time.monotonic()
-        busy = {file.url for file in [*self._busy(), *self._ready]}
         for file in found:
             known = self._ledger.seen(file.url, file.size, file.stamp) is not None
-            if not known and self._handled.get(file.url) != (file.size, file.stamp) and file.url not in busy:
+            if not known and self._handled.get(file.url) != (file.size, file.stamp) and file.url not in self._taken:
                 self._settling.saw(file, now)
 
     def _list(self, *, first: bool = False) -> None:
         try:
             self._saw(self._lookout.listed(time.monotonic()))
-        except StoreTrouble as error:
+        except (StoreTrouble, NotFound) as error:
             if first:
                 raise
             self._told(f"trouble: {error}")
@@ -206,19 +209,17 @@ class Watch:
         """Return the files that are finished: settled, and still as they were."""
         finished = []
         for file in self._settling.settled(time.monotonic()):
-            try:
-                now = self._lookout.again(file.url)
-            except StoreTrouble:
-                now = file  # opening it tells
+            now: Found | None = file
+            if not appears_whole(file.url):
+                with suppress(StoreTrouble):  # opening it tells
+                    now = self._lookout.again(file.url)
             if now is not None and (now.size, now.stamp) == (file.size, file.stamp):
                 finished.append(file)
             elif now is not None:
                 self._settling.saw(now, time.monotonic())
+        self._taken.update(file.url for file in finished)
         again = [url for url in self._later if self._pauses[url].until <= time.monotonic()]
         return [*finished, *(self._later.pop(url) for url in again)]
-
-    def _busy(self) -> list[Found]:
-        return [source.found for task in self._running.values() for source in task.sources]
 
     # -- doing ----------------------------------------------------------------------------------
 
@@ -246,6 +247,8 @@ class Watch:
             self._refuse(refusal)
         if planner.ignored:
             self._handled[file.url] = (file.size, file.stamp)
+        if planner.ignored or planner.known:
+            self._taken.discard(file.url)
 
     def _retry(self, file: Found, error: StoreTrouble) -> None:
         """Take a file up again later, unless waiting cannot help."""
@@ -283,6 +286,7 @@ class Watch:
                 result = future.result()
                 for source in task.sources:
                     self._pauses.pop(source.found.url, None)
+                    self._taken.discard(source.found.url)
                 self._report.raw += sum(row.data.nbytes for row in result.rows)
                 self._committer.add(TaskResult(rows=result.rows, sources=result.sources))
                 for refusal in result.refusals:
@@ -302,11 +306,11 @@ class Watch:
         """Set a file aside, unless it is only not finished yet, or gone."""
         file = refusal.found
         self._pauses.pop(file.url, None)
-        if refusal.kind == "SourceChanged":
-            try:
+        self._taken.discard(file.url)
+        if refusal.kind == "SourceChanged" or not appears_whole(file.url):
+            now: Found | None = file
+            with suppress(StoreTrouble):
                 now = self._lookout.again(file.url)
-            except StoreTrouble:
-                now = file
             if now is None:
                 return
             if (now.size, now.stamp) != (file.size, file.stamp):
