@@ -253,9 +253,9 @@ def _check_snapshots(found: Survey, *, whole: bool) -> None:
                 found.found(key, _after(layout.CURRENT, error), "snapshot")
 
 
-def oldest_kept(snapshot: Snapshot) -> int:  # noqa: ARG001 - nothing removes snapshots yet
+def oldest_kept(snapshot: Snapshot) -> int:
     """Return the number of the oldest snapshot that is still to be there."""
-    return 0
+    return snapshot.oldest
 
 
 def _check_segments(found: Survey) -> None:
