@@ -56,6 +56,8 @@ class GranuleContent:
         The sources whole, as the ledger has them: from these it is rebuilt.
     replaces
         Ids of the rows that this one stands for.
+    supersedes
+        Contents (SHA-256) of sources whose rows go when this one comes.
     left_out
         What is recorded of granules that it replaces and whose samples others serve.
     """
@@ -68,6 +70,7 @@ class GranuleContent:
     headers: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[Source, ...] = ()
     replaces: tuple[str, ...] = ()
+    supersedes: tuple[str, ...] = ()
     left_out: tuple[Mapping[str, Any], ...] = ()
 
 
@@ -215,6 +218,7 @@ def _root_attributes(row: Row, dataset: Dataset, content: GranuleContent, batch:
             "dataset": dataset.to_json(),
             "row": row.to_json(),
             "commit": list(batch),
+            **({"supersedes": list(content.supersedes)} if content.supersedes else {}),
             **({"left_out": list(content.left_out)} if content.left_out else {}),
             "files": [replace(source, rows=()).to_json() for source in content.files],
             "objects": {},

@@ -45,12 +45,15 @@ class Settings:
         Name of the raw format, where it is not to be found out.
     options
         For the places of raw files, as fsspec takes them.
+    anew
+        Read files again that the archive has, and replace what it made of them.
     """
 
     dataset: str | None = None
     codec: str = "pcodec"
     format: str | None = None
     options: Mapping[str, Any] | None = None
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +209,7 @@ class Planner:
 
     def _fresh(self) -> Iterator[Found]:
         for file in sorted(self._found, key=_by_name):
-            if self._ledger.seen(file.url, file.size, file.stamp) is None:
+            if self._settings.anew or self._ledger.seen(file.url, file.size, file.stamp) is None:
                 yield file
             else:
                 self.known += 1
@@ -305,6 +308,7 @@ def _describe(file: Found, ledger: Ledger, settings: Settings, lives: Mapping[st
             datasets=tuple(names),
             copies=ledger.hashes_of_size(file.size),
             earlier=None if earlier is None else earlier.sha256,
+            anew=settings.anew,
         ),
         datasets=proposed,
         window=(home.name, time_of(blocks[0]).first // home.window),

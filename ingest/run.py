@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from archive.errors import Conflict
+from archive.errors import Conflict, StoreTrouble
 from archive.index import layout
 from archive.index.commits import Commit, Source
 from archive.index.dataset import Dataset
@@ -17,6 +17,7 @@ from ingest.ledger import Ledger, read_segments
 from ingest.plan import IngestPlan, Planner, Settings, check_same, make_plan
 from ingest.quarantine import set_aside
 from ingest.sources import scan
+from ingest.supersede import supersede
 from ingest.task import Refusal, Task, TaskResult, TaskSource
 from ingest.workers import Hiring, completed, hired
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["IngestReport", "Progress", "ingest", "ingest_found", "plan_ingest"]
 
 _FOLD_SECONDS = 60.0
+_STALE_SECONDS = 12 * 3600.0  # half of the age at which gc takes what no commit names
 
 
 @dataclass(slots=True, kw_only=True)
@@ -257,13 +259,20 @@ class Committer:
         self._store, self._datasets, self._ledger, self._report = store, datasets, ledger, report
         self._rows: list[Row] = []
         self._sources: list[Source] = []
+        self._replaced: set[str] = set()
         self._folded = time.monotonic()
         self._since_fold = 0
 
     def add(self, result: TaskResult) -> None:
         """Take in what a task has done."""
         report = self._report
-        fresh = [row for row in result.rows if not self._all_held(row)]
+        if time.time() - result.begun > _STALE_SECONDS and result.rows:
+            raise StoreTrouble(
+                f"{self._store.url}: a task took over {_STALE_SECONDS / 3600:.0f} hours, and gc may remove what it put "
+                "before it can be committed; run the same command again"
+            )
+        fresh = [row for row in result.rows if result.replaced or not self._all_held(row)]
+        self._replaced |= result.replaced
         self._rows.extend(fresh)
         self._sources.extend(result.sources)
         for source in result.sources:
@@ -283,8 +292,13 @@ class Committer:
         if not self._rows and not self._sources:
             return
         used = {row.dataset for row in self._rows}
-        put_commit(self._store, self._rows, self._sources, {name: self._datasets[name] for name in sorted(used)})
-        self._rows, self._sources = [], []
+        datasets = {name: self._datasets[name] for name in sorted(used)}
+        if self._replaced:
+            made = supersede(self._store, self._rows, self._sources, datasets, frozenset(self._replaced))
+            self._report.snapshot = made.number
+        else:
+            put_commit(self._store, self._rows, self._sources, datasets)
+        self._rows, self._sources, self._replaced = [], [], set()
         self._report.commits += 1
         self._since_fold += 1
         if self._since_fold >= FOLD_COMMITS or time.monotonic() - self._folded >= _FOLD_SECONDS:

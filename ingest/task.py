@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,8 @@ class TaskSource:
         Contents (SHA-256) of the same size that the archive holds already.
     earlier
         Content that came in under the same URL before, where there was one.
+    anew
+        Store it anew, even if the archive holds the same content already.
     """
 
     found: Found
@@ -58,6 +61,7 @@ class TaskSource:
     datasets: tuple[str, ...]
     copies: frozenset[str] = frozenset()
     earlier: str | None = None
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +96,25 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult:
-    """What came of a task: rows not yet visible, sources that are in them, and what was refused."""
+    """What came of a task.
+
+    Parameters
+    ----------
+    rows, sources
+        Rows not yet visible, and the sources that are in them.
+    refusals
+        What was refused.
+    replaced
+        Contents (SHA-256) that these rows stand for from now on: of files that have changed, or come anew.
+    begun
+        When its first granule was put at the earliest, s since 1970 by the worker's clock.
+    """
 
     rows: tuple[Row, ...] = ()
     sources: tuple[Source, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    replaced: frozenset[str] = frozenset()
+    begun: float = 0.0
 
 
 @dataclass(slots=True)
@@ -132,12 +150,12 @@ def run_task(task: Task) -> TaskResult:
     left = list(task.sources)
     while left:
         try:
-            rows, sources = _attempt(task, left)
+            result = _attempt(task, left)
         except _SourceFailed as failed:
             left.remove(failed.source)
             refusals.append(refusal_of(failed.source.found, failed.error, failed.source.earlier))
         else:
-            return TaskResult(rows=tuple(rows), sources=tuple(sources), refusals=tuple(refusals))
+            return replace(result, refusals=tuple(refusals))
     return TaskResult(refusals=tuple(refusals))
 
 
@@ -152,11 +170,13 @@ class _SourceFailed(Exception):
         self.source, self.error = source, error
 
 
-def _attempt(task: Task, sources: Iterable[TaskSource]) -> tuple[list[Row], list[Source]]:
+def _attempt(task: Task, sources: Iterable[TaskSource]) -> TaskResult:
     """Return rows and ledger entries for sources that are all taken to be good."""
+    begun = time.time()
     held: list[_Held] = []
     opened: dict[str, tuple[TaskSource, OpenSource]] = {}
     copies: list[tuple[TaskSource, str]] = []
+    replaced: set[str] = set()
     current: list[TaskSource] = []
     versions: dict[str, str] = {}
     with ExitStack() as stack:
@@ -165,11 +185,10 @@ def _attempt(task: Task, sources: Iterable[TaskSource]) -> tuple[list[Row], list
             try:
                 entered = stack.enter_context(_guarded(open_source(source.found, task.options), source))
                 if source.earlier not in {None, entered.sha256}:
-                    raise SourceChanged(
-                        f"{source.found.url}: is not the file that was ingested under this name; the archive keeps "
-                        "the first one: ingest the new one under another name, or with another --dataset"
-                    )
-                if entered.sha256 in source.copies or entered.sha256 in opened:
+                    replaced.add(str(source.earlier))
+                if source.anew:
+                    replaced.add(entered.sha256)
+                if (entered.sha256 in source.copies and not source.anew) or entered.sha256 in opened:
                     copies.append((source, entered.sha256))
                     continue
                 opened[entered.sha256] = (source, entered)
@@ -183,18 +202,23 @@ def _attempt(task: Task, sources: Iterable[TaskSource]) -> tuple[list[Row], list
             except FormatError as error:
                 raise _SourceFailed(source, error) from error
         files = _files(opened, copies, versions)
-        rows = _write(task, held, files)
+        rows = _write(task, held, files, tuple(sorted(replaced - opened.keys())))
     made: dict[str, list[str]] = {}
     for row in rows:
         for part in row.sources:
             made.setdefault(part.sha256, []).append(row.id)
     first = {source.sha256: source.url for source in reversed(files)}  # a copy of a source made no rows
-    return rows, [
-        replace(source, rows=tuple(dict.fromkeys(made.get(source.sha256, ()))))
-        if first[source.sha256] == source.url
-        else source
-        for source in files
-    ]
+    return TaskResult(
+        rows=tuple(rows),
+        sources=tuple(
+            replace(source, rows=tuple(dict.fromkeys(made.get(source.sha256, ()))))
+            if first[source.sha256] == source.url
+            else source
+            for source in files
+        ),
+        replaced=frozenset(replaced),
+        begun=begun,
+    )
 
 
 def _files(
@@ -245,7 +269,7 @@ def _described(source: TaskSource, opened: OpenSource) -> Description:
     return description
 
 
-def _write(task: Task, held: list[_Held], files: Iterable[Source]) -> list[Row]:
+def _write(task: Task, held: list[_Held], files: Iterable[Source], supersedes: tuple[str, ...]) -> list[Row]:
     pieces: list[tuple[Dataset, list[_Part], TimeAxis]] = []
     by_dataset: dict[str, list[_Held]] = {}
     for item in held:
@@ -259,7 +283,14 @@ def _write(task: Task, held: list[_Held], files: Iterable[Source]) -> list[Row]:
     batch = [new_granule_key(dataset.name, time.first) for dataset, _, time in pieces]
     mapped = encoders().map
     return [
-        write_granule(task.store, dataset, _content(parts, time, dataset, files), key=key, batch=batch, mapped=mapped)
+        write_granule(
+            task.store,
+            dataset,
+            replace(_content(parts, time, dataset, files), supersedes=supersedes),
+            key=key,
+            batch=batch,
+            mapped=mapped,
+        )
         for key, (dataset, parts, time) in zip(batch, pieces, strict=True)
     ]
 

@@ -57,6 +57,9 @@ def ingest(
             show_default=False,
         ),
     ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Read files again that the archive has, and replace what it made of them.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     codec: Annotated[
         str, typer.Option("--codec", help="For new datasets: pcodec, or portable for any Zarr reader.")
@@ -76,6 +79,8 @@ def ingest(
 ) -> None:
     """Put raw files into an archive. What is there already is left alone; what cannot be read is set aside.
 
+    A file that has changed since it was ingested replaces what was made of it; older snapshots keep that until gc.
+
     Example: `lightkeep ingest raw/2016-03-14 's3://landing/*.h5' s3://bucket/porotomo --jobs 4`
     """
     from archive.codec import CODECS
@@ -89,7 +94,11 @@ def ingest(
         raise InvalidInput(f"--codec {codec}: there are {' and '.join(CODECS)}")
     store = opened_store(places[-1], options)
     settings = Settings(
-        dataset=dataset, codec=codec, format=raw_format, options=storage_options(source_options) or None
+        dataset=dataset,
+        codec=codec,
+        format=raw_format,
+        options=storage_options(source_options) or None,
+        anew=replace,
     )
     if dry_run:
         plan, _, _ = plan_ingest(store, places[:-1], settings)
