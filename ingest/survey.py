@@ -242,7 +242,8 @@ def _check_snapshots(found: Survey, *, whole: bool) -> None:
             found.found(layout.snapshot_key(number), "the object is missing", "snapshot")
     if not whole:
         return
-    for batch in batched([numbers[number] for number in sorted(numbers, reverse=True)], _AT_ONCE):
+    kept = [number for number in numbers if found.snapshot is None or found.snapshot.keeps(number)]
+    for batch in batched([numbers[number] for number in sorted(kept, reverse=True)], _AT_ONCE):
         replies = found.store.wave([Get(key) for key in batch], return_errors=True)
         for key, reply in zip(batch, replies, strict=True):
             try:
