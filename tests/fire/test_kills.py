@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from fire.scene import (
@@ -30,9 +29,6 @@ from fire.work import Deed, begun
 from archive.store import Store
 from ingest import run
 from ingest.initialise import initialise
-
-if TYPE_CHECKING:
-    from ingest.server import LocalS3
 
 KILLS = 10  # of one life of an archive
 FILES = range(9)
@@ -155,18 +151,6 @@ def lives(number: int, places: Iterator[Place], folder: Path, monkeypatch: pytes
         )
     assert all(outcome == outcomes[0] for outcome in outcomes)
     return killer
-
-
-@pytest.fixture(params=["folder", "s3"])
-def places(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """Fresh archives of one kind, as many as are wanted."""
-    if request.param == "folder":
-        return (Place(str(tmp_path / f"archive-{number}")) for number in range(1000))
-    server: LocalS3 = request.getfixturevalue("s3_server")
-    options = request.getfixturevalue("s3_options")
-    prefix = request.getfixturevalue("s3_url")
-    assert server
-    return (Place(f"{prefix}-{number}", options) for number in range(1000))
 
 
 @pytest.mark.slow

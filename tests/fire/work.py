@@ -32,13 +32,13 @@ from ingest.run import ingest, plan_ingest
 from ingest.supersede import supersede
 from ingest.task import Task, run_task
 
-__all__ = ["ACTIONS", "Deed", "begun"]
+__all__ = ["ACTIONS", "FORKS", "Begun", "Deed", "begun", "warmed"]
 
 FORKS = multiprocessing.get_context("forkserver")
 
 
 @lru_cache
-def _warmed() -> None:
+def warmed() -> None:
     """Start the process that others are forked from, with all imported: they are there in some milliseconds."""
     FORKS.set_forkserver_preload(["fire.warm"])
     with pytest.MonkeyPatch.context() as patch:  # Python 3.12 does not hand it sys.path
@@ -139,5 +139,5 @@ class Begun:
 
 def begun(place: Place, deed: Deed, *, at: int = 0, gate: Any = None) -> Begun:
     """Have a process begin an action, and die at its step `at` unless that is 0."""
-    _warmed()
+    warmed()
     return Begun(place, deed, at, gate)
