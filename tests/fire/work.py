@@ -8,7 +8,6 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
 from multiprocessing import forkserver
@@ -26,11 +25,8 @@ from archive.view import open_view
 from ingest.collect import collect
 from ingest.compact import compact
 from ingest.fold import fold
-from ingest.plan import Settings
 from ingest.remove import remove
-from ingest.run import ingest, plan_ingest
-from ingest.supersede import supersede
-from ingest.task import Task, run_task
+from ingest.run import ingest
 
 __all__ = ["ACTIONS", "FORKS", "Begun", "Deed", "begun", "warmed"]
 
@@ -65,16 +61,6 @@ def _rm(store: Store, first: int | None = None, last: int | None = None) -> None
             remove(store, name, first, last)
 
 
-def _replace(store: Store, path: str, earlier: str) -> None:
-    """Put a changed file in the place of what was read under its name."""
-    plan, view, _ = plan_ingest(store, [path], Settings())
-    sources = tuple(replace(source, earlier=None) for group in plan.groups for source in group)
-    datasets = {name: view.datasets()[name] for name in plan.datasets}
-    result = run_task(Task(store=store, sources=sources, datasets=datasets))
-    if result.rows:  # else it is there already
-        supersede(store, result.rows, result.sources, datasets, frozenset({earlier}))
-
-
 def _gc(store: Store) -> None:
     collect(store, timedelta(0))
 
@@ -84,7 +70,6 @@ ACTIONS: dict[str, Callable[..., None]] = {
     "fold": _fold,
     "compact": _compact,
     "rm": _rm,
-    "replace": _replace,
     "gc": _gc,
 }
 
