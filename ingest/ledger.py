@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 import threading
 from collections import defaultdict
 from typing import TYPE_CHECKING
@@ -153,17 +154,28 @@ def merge_segments(
 
 
 def without_contents(
-    store: Store, snapshot: Snapshot, gone: frozenset[str]
+    store: Store, snapshot: Snapshot, gone: frozenset[str], heard: frozenset[str] = frozenset()
 ) -> tuple[tuple[LedgerEntry, ...], list[tuple[str, bytes]], int]:
-    """Return the ledger without the sources of some contents, the objects to be put, and how many are forgotten."""
+    """Return the ledger without the sources of some contents, the objects to be put, and how many are forgotten.
+
+    Parameters
+    ----------
+    heard
+        Those of which a part is still stored: their names stay, without rows, so that they can come again and
+        a changed file is known for what it is.
+    """
     kept: list[LedgerEntry] = []
     objects: list[tuple[str, bytes]] = []
     forgotten: set[str] = set()
     for entry in snapshot.ledger:
         sources = read_segments(store, [entry])
-        left = [source for source in sources if source.sha256 not in gone]
-        forgotten |= {source.sha256 for source in sources if source.sha256 in gone}
-        if len(left) == len(sources):
+        left = [
+            source if source.sha256 not in gone else replace(source, rows=())
+            for source in sources
+            if source.sha256 not in gone or source.sha256 in heard
+        ]
+        forgotten |= {source.sha256 for source in sources if source.sha256 in gone and source.rows}
+        if left == sources:
             kept.append(entry)
         elif left:
             made, body = encode_segment(left)
