@@ -81,7 +81,7 @@ def on_dask(address: str, jobs: int) -> Iterator[tuple[Executor, Callable[[], in
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # any free port, of this machine only
             silence_logs=logging.ERROR,
         ) as cluster,
         make_client(cluster, set_as_default=False) as client,

@@ -56,6 +56,8 @@ class GranuleContent:
         The sources whole, as the ledger has them: from these it is rebuilt.
     replaces
         Ids of the rows that this one stands for.
+    instead
+        Keys of the granules that this one stands for: they may be gone, and their commits are whole all the same.
     supersedes
         Contents (SHA-256) of sources whose rows go when this one comes.
     left_out
@@ -70,6 +72,7 @@ class GranuleContent:
     headers: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[Source, ...] = ()
     replaces: tuple[str, ...] = ()
+    instead: tuple[str, ...] = ()
     supersedes: tuple[str, ...] = ()
     left_out: tuple[Mapping[str, Any], ...] = ()
 
@@ -84,6 +87,8 @@ class GranuleRecord:
         As they were when it was written; the row knows no ETags.
     commit
         Keys of all granules of its commit, in order.
+    instead, supersedes
+        Keys of the granules that it stands for, and contents (SHA-256) whose rows went when it came.
     files
         Its sources; their row ids are left out.
     objects
@@ -95,6 +100,8 @@ class GranuleRecord:
     dataset: Dataset
     row: Row
     commit: tuple[str, ...]
+    instead: tuple[str, ...]
+    supersedes: tuple[str, ...]
     files: tuple[Source, ...]
     objects: Mapping[str, tuple[int, str]]
     headers: Mapping[str, Any]
@@ -117,6 +124,8 @@ class GranuleRecord:
             dataset=Dataset.from_json(held["dataset"]),
             row=Row.from_json(held["row"]),
             commit=tuple(held["commit"]),
+            instead=tuple(held["instead"]),
+            supersedes=tuple(held.get("supersedes", ())),
             files=tuple(Source.from_json(source) for source in held["files"]),
             objects={f"{key}/{place}": (size, sha256) for place, (size, sha256) in held["objects"].items()},
             headers=attributes["headers"],
@@ -218,6 +227,7 @@ def _root_attributes(row: Row, dataset: Dataset, content: GranuleContent, batch:
             "dataset": dataset.to_json(),
             "row": row.to_json(),
             "commit": list(batch),
+            "instead": list(content.instead),
             **({"supersedes": list(content.supersedes)} if content.supersedes else {}),
             **({"left_out": list(content.left_out)} if content.left_out else {}),
             "files": [replace(source, rows=()).to_json() for source in content.files],

@@ -166,7 +166,7 @@ class Planner:
         """
         filling: dict[tuple[str, int], _Group] = {}
         seen: Counter[str] = Counter()
-        for one in self._described():
+        for one in self._described(refuse=False):
             name = one.window[0]
             seen[name] += 1
             group = filling.setdefault(one.window, _Group())
@@ -180,7 +180,12 @@ class Planner:
         for group in filling.values():
             yield _planned(group)
 
-    def _described(self) -> Iterator[_Described]:
+    def apart(self) -> Iterator[TaskSource]:
+        """Yield each source by itself; one of another acquisition than its name's is refused."""
+        for one in self._described(refuse=True):
+            yield one.source
+
+    def _described(self, *, refuse: bool) -> Iterator[_Described]:
         """Yield the files that can be taken, in order, and keep count of the others."""
         for look in self._looks():
             if isinstance(look, Refusal):
@@ -188,10 +193,18 @@ class Planner:
             elif isinstance(look, str):
                 self.ignored.append(look)
             else:
-                for name, proposed in look.datasets.items():
-                    held = self.datasets.setdefault(name, self._known.get(name, proposed))
-                    check_same(held, proposed)
-                yield look
+                try:
+                    self._meet(look.datasets)
+                except InvalidInput as error:
+                    if not refuse:
+                        raise
+                    self.refusals.append(refusal_of(look.source.found, error, look.source.earlier))
+                else:
+                    yield look
+
+    def _meet(self, datasets: Mapping[str, Dataset]) -> None:
+        for name, proposed in datasets.items():
+            check_same(self.datasets.setdefault(name, self._known.get(name, proposed)), proposed)
 
     def _looks(self) -> Iterator[_Described | Refusal | str]:
         waiting: deque[Future[_Described | Refusal | str]] = deque()

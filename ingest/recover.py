@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import batched
+from itertools import batched, chain, combinations, islice
 from typing import TYPE_CHECKING
 
 from archive.errors import DamagedData, NotFound
@@ -22,7 +22,7 @@ from ingest.survey import body_of, read_leaves
 from ingest.verify import fault_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from archive.index.dataset import Dataset
     from archive.index.leaves import LeafEntry
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "Knowledge"]
 
 _AT_ONCE = 64
+_CHOICES = 500  # of rows, tried for a leaf that may have held any of more
 _HALF_DAY = 12 * 3600 * 10**9  # ns; no writer commits what it put longer ago
 _CLOCKS = 60 * 10**9  # ns; by which the clocks of a writer and a store may differ
 NOWHERE = "not the etag of anything"  # makes readers compare the whole object with its SHA-256
@@ -60,16 +61,15 @@ class Candidate:
 
 @dataclass(slots=True, kw_only=True)
 class _Named:
-    """Rows that good parts of the index name, and the leaves that are not good."""
+    """Rows that good parts of the index name."""
 
-    damaged: set[str] = field(default_factory=set)
     live: dict[str, Row] = field(default_factory=dict)
     older: dict[str, Row] = field(default_factory=dict)
     replaced: set[str] = field(default_factory=set)
 
 
 class Knowledge:
-    """What is left of an archive, from which its index can be made again.
+    """What is left of an archive, from which its index can be made again; it is looked at where it is needed.
 
     Parameters
     ----------
@@ -79,6 +79,13 @@ class Knowledge:
 
     def __init__(self, store: Store, held: Survey) -> None:
         self.store, self.held = store, held
+        self._live_read = False
+
+    @cached_property
+    def damaged_leaves(self) -> list[str]:
+        """Keys of the leaves that are not good; a few at a time are in memory."""
+        read = read_leaves(self.store, self.held.leaves.values())
+        return sorted(leaf.key for leaf, _, rows in read if isinstance(rows, Finding))
 
     @cached_property
     def listed(self) -> dict[str, Entry]:
@@ -92,9 +99,7 @@ class Knowledge:
         snapshot = self.held.snapshot
         live = {leaf.key for leaf in snapshot.leaves} if snapshot else set()
         for leaf, _, rows in read_leaves(self.store, self.held.leaves.values()):
-            if isinstance(rows, Finding):
-                named.damaged.add(leaf.key)
-            else:
+            if not isinstance(rows, Finding):
                 (named.live if leaf.key in live else named.older).update((row.id, row) for row in rows)
         for commit in self.held.commits:
             named.live.update((row.id, row) for row in commit.rows if row.id not in named.live)
@@ -103,23 +108,60 @@ class Knowledge:
         return named
 
     @cached_property
-    def candidates(self) -> dict[str, Candidate]:
-        """Granules of complete commits that no good part of the index names, and that nothing replaces, by id."""
+    def unnamed(self) -> dict[str, GranuleRecord]:
+        """What granules tell that no good part of the index names, by key."""
         named = self.named
         keys = {row.key for row in [*named.live.values(), *named.older.values()]}
         roots = [key for key in self.listed if key.endswith(".zarr/zarr.json") and key.count("/") == _DEPTH]
-        unnamed = [key.removesuffix("/zarr.json") for key in roots if key.removesuffix("/zarr.json") not in keys]
-        records = self.records(unnamed)
-        whole = {*keys, *records}
-        replaced = {*named.replaced, *(other for record in records.values() for other in record.row.replaces)}
+        return self.records(sorted({key.removesuffix("/zarr.json") for key in roots} - keys))
+
+    @cached_property
+    def candidates(self) -> dict[str, Candidate]:
+        """Granules of complete commits that no good part of the index names, and that nothing replaces, by id."""
+        named = self.named
+        replaced = {*named.replaced, *(other for record in self.unnamed.values() for other in record.row.replaces)}
+        superseded: dict[str, int] = {}
+        for key, record in self.unnamed.items():
+            superseded.update((sha256, self._modified(key)) for sha256 in record.supersedes)
         found: dict[str, Candidate] = {}
-        for key, record in sorted(records.items()):
+        for key, record in self.unnamed.items():
             row = record.row
-            if row.id in named.live or row.id in replaced or row.id in found or not whole.issuperset(record.commit):
+            if row.id in named.live or row.id in replaced or not self._alive(row) or self.missing_of(record):
                 continue
-            modified = round(self.listed[root_key(key)].modified.timestamp() * 1e9)
-            found[row.id] = Candidate(row=self._with_etags(row), record=record, modified=modified)
+            modified = self._modified(key)
+            if any(superseded.get(part.sha256, 0) > modified for part in row.sources):
+                continue
+            one = Candidate(row=self._with_etags(row), record=record, modified=modified)
+            if row.id not in found or _better(one) > _better(found[row.id]):
+                found[row.id] = one
         return found
+
+    def _modified(self, key: str) -> int:
+        """Return when a granule's root was put, ns by the store's clock."""
+        return round(self.listed[root_key(key)].modified.timestamp() * 1e9)
+
+    def _alive(self, row: Row) -> bool:
+        """Return whether the newest good snapshot does not know that a row was removed."""
+        return self.held.snapshot is None or self.held.snapshot.alive(row)
+
+    @cached_property
+    def _present(self) -> set[str]:
+        """Keys of granules that are there, or stood for by others."""
+        named = self.named
+        instead = {key for record in self.unnamed.values() for key in record.instead}
+        rows = {row.key for row in [*named.live.values(), *named.older.values()]}
+        return {*self.unnamed, *instead, *rows}
+
+    def missing_of(self, record: GranuleRecord) -> list[str]:
+        """Return the granules of a granule's commit that are not there: it may never have been made."""
+        missing = [key for key in record.commit if key not in self._present]
+        if missing and not self._live_read:
+            # Some may be stood for by granules that the index does name; only these roots tell.
+            self._live_read = True
+            told = self.records(row.key for row in self.named.live.values())
+            self._present.update(key for one in told.values() for key in one.instead)
+            missing = [key for key in missing if key not in self._present]
+        return missing
 
     def records(self, keys: Iterable[str]) -> dict[str, GranuleRecord]:
         """Return what granules tell of themselves, where their roots are good."""
@@ -156,28 +198,27 @@ class Knowledge:
     def rows_of_leaf(self, leaf: LeafEntry, dataset: Dataset, *, live: bool) -> tuple[list[Row], bool]:
         """Return the rows that a lost leaf may have held, and whether they are surely those.
 
-        They are where they encode to the very bytes that CURRENT tells of, or make up its figures.
+        They are where they encode to the very bytes that CURRENT tells of, or are the only ones that make up
+        its figures.
         """
         named = self.named
-        older = {key: row for key, row in named.older.items() if _within(row, leaf, dataset)}
+        older = {key: row for key, row in named.older.items() if _within(row, leaf)}
         if not live:
-            older.update((key, row) for key, row in named.live.items() if _within(row, leaf, dataset))
-        older = {key: row for key, row in older.items() if not live or key not in named.replaced}
-        grown = {key: one.row for key, one in self.candidates.items() if _within(one.row, leaf, dataset)}
+            older.update((key, row) for key, row in named.live.items() if _within(row, leaf))
+        if live:
+            older = {key: row for key, row in older.items() if key not in named.replaced and self._alive(row)}
+        grown = {key: one.row for key, one in self.candidates.items() if _within(one.row, leaf)}
         everything = {**grown, **older}
         ordered = sorted(everything.values(), key=lambda row: (row.time.first, row.id))
-        choices = [ordered, list(older.values()), list(grown.values()), ordered[: leaf.rows]]
-        fitting: list[Row] | None = None
-        for rows in choices:
-            if len(rows) != leaf.rows:
-                continue
+        fitting: dict[frozenset[str], list[Row]] = {}
+        for rows in _choices(leaf, ordered, list(older.values()), list(grown.values())):
             entry, _ = encode_leaf(rows, dataset)
             if entry.sha256 == leaf.sha256:
                 return rows, True
-            if fitting is None and _figures(entry) == _figures(leaf):
-                fitting = rows
-        if fitting is not None:
-            return [self.proven(row) for row in fitting], True
+            if _figures(entry) == _figures(leaf):
+                fitting[frozenset(row.id for row in rows)] = rows
+        if len(fitting) == 1:
+            return [self.proven(row) for row in next(iter(fitting.values()))], True
         return [self.proven(row) for row in ordered], False
 
     # -- ledger ---------------------------------------------------------------------------------
@@ -299,13 +340,29 @@ def _with_refs(row: Row, change: Callable[[ArrayRef], ArrayRef]) -> Row:
     return replace(row, data=change(row.data), extras=extras)
 
 
-def _within(row: Row, leaf: LeafEntry, dataset: Dataset) -> bool:
-    return (
-        row.dataset == leaf.dataset
-        and row.incarnation == dataset.incarnation
-        and leaf.first <= row.time.first
-        and row.time.last <= leaf.last
+def _better(one: Candidate) -> tuple[bool, int]:
+    """Return what makes one of two granules of the same samples the better one: whole, then young."""
+    return all(ref.etag != NOWHERE for ref in (one.row.data, *one.row.extras.values())), one.modified
+
+
+def _within(row: Row, leaf: LeafEntry) -> bool:
+    return row.dataset == leaf.dataset and leaf.first <= row.time.first and row.time.last <= leaf.last
+
+
+def _choices(
+    leaf: LeafEntry, ordered: Sequence[Row], older: Sequence[Row], grown: Sequence[Row]
+) -> Iterator[list[Row]]:
+    """Yield some choices of rows that are as many and as large as those of a leaf, the likeliest first."""
+    count = leaf.rows
+    added = combinations(grown, count - len(older)) if count >= len(older) else ()
+    tried = chain(
+        [ordered, older, grown, ordered[:count]],
+        ([*older, *some] for some in islice(added, _CHOICES)),
+        islice(combinations(ordered, count), _CHOICES),
     )
+    for rows in tried:
+        if len(rows) == count and sum(row.data.size for row in rows) == leaf.stored:
+            yield list(rows)
 
 
 def _figures(leaf: LeafEntry) -> tuple[object, ...]:

@@ -103,7 +103,7 @@ class Remake:
 
         dataset = dataset.reborn(row.incarnation)
         record = self._record(row, wrong)
-        known = [*files, *(record.files if record else ())]
+        known = list({(one.url, one.sha256): one for one in [*files, *(record.files if record else ())]}.values())
         try:
             if self._dry_run:
                 check_sources(row, known, self._options, self._hashed)
@@ -117,7 +117,8 @@ class Remake:
             if self._dry_run:
                 return told(f"to be {what}", damage=False), None
             content = self._own(row, record, known)
-        content = replace(content, attrs=row.attrs, replaces=row.replaces)
+        instead = (row.key, *(record.instead if record else ()))
+        content = replace(content, attrs=row.attrs, replaces=row.replaces, instead=instead)
         new = write_granule(self._store, dataset, content, key=new_granule_key(row.dataset, row.time.first))
         return told(f"{what}, as {new.key}", damage=False), replace(new, id=row.id)
 
@@ -134,7 +135,6 @@ class Remake:
     def _own(self, row: Row, record: GranuleRecord | None, files: Sequence[Source]) -> GranuleContent:
         """Return a granule's content as it lies there; headers go where its root is lost."""
         hashes = {part.sha256 for part in row.sources}
-        known = {(one.url, one.sha256): one for one in files if one.sha256 in hashes}
 
         def stored(name: str) -> Any:
             ref = row.data if name == "data" else row.extras[name]
@@ -146,7 +146,7 @@ class Remake:
             recorded={name: stored(name) for name in row.extras},
             sources=row.sources,
             headers=record.headers if record else {},
-            files=tuple(known.values()),
+            files=tuple(one for one in files if one.sha256 in hashes),
         )
 
     def _swap_in(self, made: dict[str, tuple[Row, Row]]) -> None:

@@ -113,8 +113,9 @@ def repair(
     index = _Index(store, held, report, unproven=unproven)
     index.mend()
     if not dry_run:
-        while fold(store) is not None:
-            pass
+        with suppress(DamagedData, NotFound):  # a leaf that stays lost is told of already; what is young stays young
+            while fold(store) is not None:
+                pass
     found = verify(store, mode, progress=progress)
     granules = Remake(store, report.dry_run, options or {})
     for finding in granules.mend([one for one in found.findings if one.kind == "granule" and one.damage]):
@@ -134,7 +135,7 @@ class _Index:
         for finding in held.findings:
             if finding.key not in self._bad[finding.kind]:
                 self._bad[finding.kind].append(finding.key)
-        self._bad["leaf"] = sorted(self._known.named.damaged)
+        self._bad["leaf"] = self._known.damaged_leaves
         self._returned: set[str] = set()
         self._strays = self._damaged_bodies()
 
@@ -262,7 +263,7 @@ class _Index:
                 continue
             rows, sure = self._known.rows_of_leaf(leaf, dataset, live=key in live)
             entry, body = encode_leaf(rows, dataset) if rows else (None, b"")
-            if sure and entry is not None and entry.key == key:
+            if entry is not None and entry.sha256 == leaf.sha256:
                 self._returned.update(row.key for row in rows)
                 self._put(key, body, f"made anew, the same bytes with its {leaf.rows} rows", "leaf")
             elif key not in live:
@@ -295,7 +296,7 @@ class _Index:
                 continue
             sources, sure = self._known.sources_of_segment(lost)
             entry, body = encode_segment(sources)
-            if entry.key == key:
+            if entry.sha256 == lost.sha256:
                 self._put(key, body, f"made anew, the same bytes with its {lost.sources} sources", "ledger")
             elif key not in live:
                 self._lost(key, "cannot be made anew; only older snapshots name it", "ledger")
@@ -343,6 +344,10 @@ class _Index:
         unsure = youngest is not None or self._unproven or any(self._bad[kind] for kind in ("commit", "leaf"))
         if not unsure:
             return
+        for key, record in self._known.unnamed.items():
+            if missing := self._known.missing_of(record):
+                what = f"stays out: {len(missing)} of the {len(record.commit)} granules of its commit are missing"
+                self._doubtful(key, what)
         for batch in self._known.batches():
             if any(one.row.key in self._returned for one in batch):
                 continue
@@ -350,10 +355,10 @@ class _Index:
                 self._return(batch)
             else:
                 for one in batch:
-                    what = f"nothing names it; {_MAYBE}; take it back with --unproven"
-                    self._report.doubtful.append(
-                        Finding(key=one.row.key, what=what, kind="granule", granule=one.row.key, damage=False)
-                    )
+                    self._doubtful(one.row.key, f"nothing names it; {_MAYBE}; take it back with --unproven")
+
+    def _doubtful(self, key: str, what: str) -> None:
+        self._report.doubtful.append(Finding(key=key, what=what, kind="granule", granule=key, damage=False))
 
     def _return(self, batch: list[Candidate]) -> None:
         commit = self._known.checked(commit_with(batch))

@@ -2,80 +2,27 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from archive.errors import Conflict, NotFound
-from archive.index import layout
 from archive.index.leaves import encode_leaf
-from archive.index.snapshot import Snapshot
 from archive.store import List
 from ingest.findings import Finding, Progress, Report
 from ingest.fold import fold
 from ingest.survey import read_leaves, survey
+from ingest.swap import Base, Change, change, successor
 from ingest.verify import fault_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from archive.index.leaves import LeafEntry
     from archive.index.rows import ArrayRef, Row
-    from archive.index.snapshot import LedgerEntry
+    from archive.index.snapshot import LedgerEntry, Snapshot
     from archive.store import Entry, Store
 
-__all__ = ["change", "replace_parts", "reseal"]
-
-_ATTEMPTS = 16
-_HISTORY = 256
-
-
-def change(store: Store, edit: Callable[[Snapshot], Snapshot | None], note: str) -> Snapshot | None:
-    """Swap CURRENT for what `edit` makes of it, and return the new snapshot; `None` if it makes nothing.
-
-    Raises
-    ------
-    Conflict
-        Others were first again and again.
-    """
-    for _ in range(_ATTEMPTS):
-        current = store.get(layout.CURRENT)
-        old = Snapshot.decode(current.data)
-        edited = edit(old)
-        if edited is None:
-            return None
-        new = replace(
-            edited,
-            number=old.number + 1,
-            nonce=secrets.token_hex(16),
-            created=max(time.time_ns(), old.created + 1),
-            note=note,
-            history=(*old.history, (old.number, old.created, old.note))[-_HISTORY:],
-        )
-        _copy(store, old.number, bytes(current.data))
-        try:
-            store.swap(layout.CURRENT, new.encode(), current.etag)
-        except Conflict:
-            if not _was_ours(store, new):
-                continue
-        _copy(store, new.number, new.encode())
-        return new
-    raise Conflict(f"{layout.CURRENT}: other writers were first {_ATTEMPTS} times; try again when fewer write")
-
-
-def _copy(store: Store, number: int, body: bytes) -> None:
-    try:
-        store.create(layout.snapshot_key(number), body)
-    except Conflict:
-        return
-
-
-def _was_ours(store: Store, new: Snapshot) -> bool:
-    try:
-        return Snapshot.decode(store.get(layout.snapshot_key(new.number)).data).nonce == new.nonce
-    except NotFound:
-        return False
+__all__ = ["replace_parts", "reseal"]
 
 
 def replace_parts(
@@ -92,17 +39,16 @@ def replace_parts(
         What comes for what, by key; `None` for what goes. Who is no longer in CURRENT is left out.
     """
 
-    def edit(old: Snapshot) -> Snapshot | None:
+    def edit(base: Base) -> Change | None:
+        old = base.snapshot
         held = [leaves.get(leaf.key, leaf) for leaf in old.leaves]
-        ledger = [segments.get(entry.key, entry) for entry in old.ledger]
-        new = replace(
-            old,
-            leaves=tuple(sorted((leaf for leaf in held if leaf), key=lambda leaf: (leaf.dataset, leaf.first))),
-            ledger=tuple(entry for entry in ledger if entry),
-        )
-        return None if (new.leaves, new.ledger) == (old.leaves, old.ledger) else new
+        kept = tuple(sorted((leaf for leaf in held if leaf), key=lambda leaf: (leaf.dataset, leaf.first)))
+        ledger = tuple(entry for entry in (segments.get(entry.key, entry) for entry in old.ledger) if entry)
+        if (kept, ledger) == (old.leaves, old.ledger):
+            return None
+        return Change(successor(old, note, leaves=kept, ledger=ledger))
 
-    return change(store, edit, note)
+    return change(store, edit, lambda: None)
 
 
 def reseal(store: Store, progress: Progress | None = None) -> Report:

@@ -88,6 +88,9 @@ def rewrite(
         ),
         files=tuple({source.sha256: source for source in files if source.sha256 in wanted}.values()),
         replaces=tuple(dict.fromkeys(name for row in replaces for name in (row.id, *row.replaces))),
+        instead=tuple(
+            dict.fromkeys([*(row.key for row in replaces), *(key for one in records for key in one.instead)])
+        ),
         left_out=tuple(_left_out(row) for row in replaces if (row.id, row.key) not in kept),
     )
     return write_granule(store, dataset, content, key=key, batch=batch, mapped=encoders().map)

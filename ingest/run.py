@@ -100,15 +100,24 @@ def plan_ingest(
     view = open_view(store)
     ledger = read_ledger(view)
     found = scan(places, settings.options)
-    planner = _planner(found, view, ledger, settings, progress)
+    planner = planner_of(found, view, ledger, settings, progress)
     return make_plan(planner), view, ledger
 
 
-def _planner(found: Sequence[Found], view: View, ledger: Ledger, settings: Settings, progress: Progress) -> Planner:
+def planner_of(
+    found: Sequence[Found], view: View, ledger: Ledger, settings: Settings, progress: Progress | None = None
+) -> Planner:
+    """Return what plans the ingest of files into an archive as a view shows it."""
+    progress = progress or Progress()
     progress.looked(-len(found))
-    known = view.datasets()
-    lives = {**view.snapshot.incarnations, **{name: held.incarnation for name, held in known.items()}}
-    return Planner(found, ledger, settings, known=known, lives=lives, advance=lambda: progress.looked(1))
+    return Planner(
+        found, ledger, settings, known=view.datasets(), lives=lives_of(view), advance=lambda: progress.looked(1)
+    )
+
+
+def lives_of(view: View) -> dict[str, int]:
+    """Return the incarnation of each dataset that is known."""
+    return {**view.snapshot.incarnations, **{name: held.incarnation for name, held in view.datasets().items()}}
 
 
 def ingest(
@@ -170,8 +179,8 @@ def ingest_found(
     progress, report = progress or Progress(), IngestReport()
     view = open_view(store)
     ledger = read_ledger(view)
-    planner = _planner(found, view, ledger, settings, progress)
-    tasks = _Tasks(store, view, settings)
+    planner = planner_of(found, view, ledger, settings, progress)
+    tasks = Tasks(store, view, settings)
     committer = Committer(store, tasks.datasets, ledger, report)
     planned = tasks.of(planner, report, progress)
     first = next(planned, None)
@@ -181,6 +190,7 @@ def ingest_found(
                 set_aside(store, result.refusals, settings)
                 committer.add(result)
                 committer.flush()  # one commit a task: its granules record each other as one commit
+                committer.fold_when_due()
                 progress.done(len(result.sources) + len(result.refusals))
     if report.commits:
         committer.fold(1)
@@ -194,12 +204,18 @@ def _after(first: Task, rest: Generator[Task]) -> Generator[Task]:
     yield from rest
 
 
-class _Tasks:
+class Tasks:
     """Makes tasks of what is planned; a dataset is adopted with the first task that has samples of it."""
 
     def __init__(self, store: Store, view: View, settings: Settings) -> None:
         self._store, self._view, self._settings = store, view, settings
         self.datasets: dict[str, Dataset] = {}
+
+    def refresh(self, view: View) -> None:
+        """Go on with a newer view: datasets may have been removed and begun anew since."""
+        self._view = view
+        for name, held in self.datasets.items():
+            self.datasets[name] = held.reborn(lives_of(view).get(name, 1))
 
     def of(self, planner: Planner, report: IngestReport, progress: Progress) -> Generator[Task]:
         """Yield tasks as they are planned, and report what is refused on the way."""
@@ -219,8 +235,10 @@ class _Tasks:
             Another writer has given the name to another acquisition meanwhile.
         """
         names = {name for source in sources for name in source.datasets}
-        for name in names - self.datasets.keys():
-            self.datasets[name] = adopt(self._store, self._view, proposed[name])
+        for name in names:
+            if name not in self.datasets:
+                self.datasets[name] = adopt(self._store, self._view, proposed[name])
+            check_same(self.datasets[name], proposed[name])
         datasets = {name: self.datasets[name] for name in names}
         return Task(store=self._store, sources=sources, datasets=datasets, options=dict(self._settings.options or {}))
 
@@ -288,7 +306,7 @@ class Committer:
         return all(self._ledger.held(source.sha256) is not None for source in row.sources)
 
     def flush(self) -> None:
-        """Commit what has been taken in, if anything, and fold if it is time."""
+        """Commit what has been taken in, if anything."""
         if not self._rows and not self._sources:
             return
         used = {row.dataset for row in self._rows}
@@ -301,7 +319,16 @@ class Committer:
         self._rows, self._sources, self._replaced = [], [], set()
         self._report.commits += 1
         self._since_fold += 1
-        if self._since_fold >= FOLD_COMMITS or time.monotonic() - self._folded >= _FOLD_SECONDS:
+
+    def fold_due(self) -> float:
+        """Return when the next fold is due, by the clock that only goes on."""
+        if self._since_fold >= FOLD_COMMITS:
+            return self._folded
+        return self._folded + _FOLD_SECONDS if self._since_fold else float("inf")
+
+    def fold_when_due(self) -> None:
+        """Fold, if it is time."""
+        if self.fold_due() <= time.monotonic():
             self.fold(1)
 
     def fold(self, at_least: int) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from archive.index.rows import Row
     from archive.store import Buffer, Entry, Store
 
-__all__ = ["Survey", "body_of", "decode_copy", "oldest_kept", "read_leaves", "survey"]
+__all__ = ["Survey", "body_of", "decode_copy", "read_leaves", "survey"]
 
 _AT_ONCE = 8  # leaves, ledger segments and snapshots in memory
 _COMMITS_AT_ONCE = 64
@@ -236,14 +236,15 @@ def _check_snapshots(found: Survey, *, whole: bool) -> None:
     """Check the copies: each since the first that is kept, and the tagged ones."""
     numbers = {_number(key): key for key in found.listed if key.startswith(layout.SNAPSHOTS)}
     if found.snapshot is not None:
-        newest = found.snapshot.number
-        wanted = {*range(oldest_kept(found.snapshot), newest), *found.snapshot.tags.values()} - {newest}
-        for number in sorted(wanted - set(numbers)):
+        oldest, newest = found.snapshot.oldest, found.snapshot.number
+        tagged = set(found.snapshot.tags.values())
+        for number in sorted({*range(oldest, newest), *tagged} - {newest, *numbers}):
             found.found(layout.snapshot_key(number), "the object is missing", "snapshot")
+        # What `gc` has given up may be half gone already.
+        numbers = {number: key for number, key in numbers.items() if number >= oldest or number in tagged}
     if not whole:
         return
-    kept = [number for number in numbers if found.snapshot is None or found.snapshot.keeps(number)]
-    for batch in batched([numbers[number] for number in sorted(kept, reverse=True)], _AT_ONCE):
+    for batch in batched([numbers[number] for number in sorted(numbers, reverse=True)], _AT_ONCE):
         replies = found.store.wave([Get(key) for key in batch], return_errors=True)
         for key, reply in zip(batch, replies, strict=True):
             try:
@@ -252,11 +253,6 @@ def _check_snapshots(found: Survey, *, whole: bool) -> None:
                 continue  # removed since it was listed
             except DamagedData as error:
                 found.found(key, _after(layout.CURRENT, error), "snapshot")
-
-
-def oldest_kept(snapshot: Snapshot) -> int:
-    """Return the number of the oldest snapshot that is still to be there."""
-    return snapshot.oldest
 
 
 def _check_segments(found: Survey) -> None:

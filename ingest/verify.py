@@ -40,6 +40,7 @@ LISTED_WHOLE = 16_000  # granules of a dataset, up to which one listing of all o
 _AT_ONCE = 128  # granules looked at together
 _PART = 8 << 20  # bytes of a large object in one request
 _PARTS = 4  # of them in one wave
+_ATTEMPTS = 3
 _WORKERS = 4  # granules hashed at once: at most 4 x 32 MiB in memory
 _MOVED = "has another etag than its row; altered, or moved here: check with --full, then seal it with --reseal"
 
@@ -80,14 +81,30 @@ def verify(
     if sample is not None and not 0 < sample <= 1:
         raise InvalidInput(f"a share of {sample} cannot be checked; give one above 0 and up to 1")
     started = time.monotonic()
-    progress = progress or Progress()
-    held = survey(store, whole=mode == "full")
-    report = Report(mode=mode, snapshot=None if held.snapshot is None else held.snapshot.number)
+    for _ in range(_ATTEMPTS):
+        held = survey(store, whole=mode == "full")
+        report = Report(mode=mode, snapshot=None if held.snapshot is None else held.snapshot.number)
+        granules = Granules(store, report, full=mode == "full", sources=sources, options=options)
+        _verify_all(held, report, granules, sample, random.Random(seed), progress or Progress())  # noqa: S311 - a sample
+        if not report.damaged or not _collected(store, held):
+            break
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _collected(store: Store, held: Survey) -> bool:
+    """Return whether `gc` has given up snapshots since the index was looked at: what it deleted is no damage."""
+    now = survey(store, whole=False).snapshot
+    return now is not None and held.snapshot is not None and now.oldest > held.snapshot.oldest
+
+
+def _verify_all(  # noqa: PLR0917 - one call, taken out of `verify`
+    held: Survey, report: Report, granules: Granules, sample: float | None, chosen: random.Random, progress: Progress
+) -> None:
+    full = report.mode == "full"
     report.findings += held.findings
     report.objects += len(held.listed)
-    chosen = random.Random(seed)  # noqa: S311 - a sample, no secret
     progress.total(sum(leaf.rows for leaf, _ in held.leaves.values()) + sum(len(one.rows) for one in held.commits))
-    granules = Granules(store, report, full=mode == "full", sources=sources, options=options or {})
     for dataset, batches in _rows_of(held, report):
         counted = sum(leaf.rows for leaf, _ in held.leaves.values() if leaf.dataset == dataset.name)
         whole = sample is None and counted <= LISTED_WHOLE
@@ -95,10 +112,8 @@ def verify(
         for rows in batches:
             granules.check([row for row in rows if sample is None or chosen.random() < sample])
             progress.done(len(rows))
-        if whole and mode == "full" and not any(one.kind in {"leaf", "commit", "CURRENT"} for one in report.findings):
-            _report_orphans(store, held, granules, report)
-    report.seconds = time.monotonic() - started
-    return report
+        if whole and full and not any(one.kind in {"leaf", "commit", "CURRENT"} for one in report.findings):
+            _report_orphans(held, granules, report)
 
 
 def _rows_of(held: Survey, report: Report) -> Iterator[tuple[Dataset, Iterator[list[Row]]]]:
@@ -106,17 +121,23 @@ def _rows_of(held: Survey, report: Report) -> Iterator[tuple[Dataset, Iterator[l
     datasets: dict[str, Dataset] = {name: one for commit in held.commits for name, one in commit.datasets.items()}
     datasets.update((dataset.name, dataset) for _, dataset in reversed(held.leaves.values()))
     known = {finding.key for finding in report.findings}
+    live = {leaf.key for leaf in held.snapshot.leaves} if held.snapshot else set()
 
     def batches(name: str) -> Iterator[list[Row]]:
         seen: set[int] = set()
+        served: set[str] = set()  # ids that readers know from leaves: a young row of the same id is not read
         leaves = [(leaf, dataset) for leaf, dataset in held.leaves.values() if leaf.dataset == name]
         for leaf, _, rows in read_leaves(held.store, leaves):
             if not isinstance(rows, Finding):
+                if held.commits and leaf.key in live:
+                    served.update(other for row in rows for other in (row.id, *row.replaces))
                 yield _fresh(rows, seen)
             elif leaf.key not in known:
                 report.findings.append(rows)
         for commit in held.commits:
-            yield _fresh([row for row in commit.rows if row.dataset == name], seen)
+            young = [row for row in commit.rows if row.dataset == name and row.id not in served]
+            served.update(row.id for row in young)
+            yield _fresh(young, seen)
 
     for name in sorted(datasets):
         yield datasets[name], batches(name)
@@ -332,14 +353,14 @@ def _stamps_differ(store: Store, row: Row, key: str) -> dict[str, tuple[str, boo
     return {key: ("its stamps are not those of the row", True)}
 
 
-def _report_orphans(store: Store, held: Survey, granules: Granules, report: Report) -> None:
+def _report_orphans(held: Survey, granules: Granules, report: Report) -> None:
     """Report granules that no row names, unless writers are at work that may have named them meanwhile."""
     if not granules.unmet or held.snapshot is None:
         return
-    now = survey(store, whole=False)
+    now = survey(held.store, whole=False)
     if now.snapshot is None or now.snapshot.number != held.snapshot.number:
         return
     named = {row.key for commit in now.commits for row in commit.rows}
     for key in sorted(granules.unmet - named):
-        what = "no row names it: its commit is missing or was never made, or is about to be"
+        what = "no row names it: it came twice, or its commit is missing, was never made, or is about to be"
         report.findings.append(Finding(key=key, what=what, kind="granule", granule=key, damage=False))

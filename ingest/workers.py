@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from archive.store import Store
     from ingest.task import Task, TaskResult
 
-__all__ = ["Hiring", "Workers", "completed", "hired"]
+__all__ = ["Hiring", "Workers", "completed", "error_of", "hired"]
 
 _TASKS_AHEAD = 2  # tasks handed out for each worker
 _ATTEMPTS = 4  # of a task that a restarted cluster has forgotten
@@ -156,7 +156,7 @@ def _there(
                 was = running.pop(future)
                 if future.cancelled() and was.attempt < _ATTEMPTS and failed is None:
                     running[workers.pool.submit(run_task, was.task)] = _Running(was.task, was.attempt + 1)
-                elif (error := _error_of(future, was.task)) is None:
+                elif (error := error_of(future, was.task)) is None:
                     yield future.result()
                 else:
                     failed, making = failed or error, None
@@ -173,7 +173,7 @@ def _made(making: Future[Task | None], failed: BaseException | None) -> tuple[Ta
     return (None, failed or error) if error is not None else (making.result(), failed)
 
 
-def _error_of(future: Future[TaskResult], task: Task) -> BaseException | None:
+def error_of(future: Future[TaskResult], task: Task) -> BaseException | None:
     """Return why a task has failed, in words that say what to do."""
     error = CancelledError() if future.cancelled() else future.exception()
     if isinstance(error, (CancelledError, BrokenExecutor)) or type(error).__name__ in {

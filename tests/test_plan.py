@@ -22,7 +22,7 @@ from ingest.synthetic.vendor import Header, write_prodml
 from ingest.workers import Workers, completed
 
 START = time_to_ns("2016-03-14T00:00:00")
-FILES = 120
+FILES = 80
 SAMPLES = 200  # of 1 ms
 HOUR = 3600 * 10**9
 

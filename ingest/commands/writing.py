@@ -60,6 +60,13 @@ def ingest(
     replace: Annotated[
         bool, typer.Option("--replace", help="Read files again that the archive has, and replace what it made of them.")
     ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on: take in files as they are finished, until SIGTERM or Ctrl-C.")
+    ] = False,
+    settle: Annotated[
+        float, typer.Option("--settle", min=0, help="Seconds without a change after which a watched file is finished.")
+    ] = 2.0,
+    poll: Annotated[float, typer.Option("--poll", min=0.1, help="Seconds between listings of a watched URL.")] = 5.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     codec: Annotated[
         str, typer.Option("--codec", help="For new datasets: pcodec, or portable for any Zarr reader.")
@@ -81,12 +88,16 @@ def ingest(
 
     A file that has changed since it was ingested replaces what was made of it; older snapshots keep that until gc.
 
+    With --watch it goes on: each file comes in as a granule of its own once it is finished.
+
     Example: `lightkeep ingest raw/2016-03-14 's3://landing/*.h5' s3://bucket/porotomo --jobs 4`
     """
     from archive.codec import CODECS
     from ingest.plan import Settings
     from ingest.run import ingest as run_ingest
     from ingest.run import plan_ingest
+    from ingest.watch import Patience
+    from ingest.workers import Hiring
 
     if len(places) < 2:  # noqa: PLR2004 - a source and an archive
         raise InvalidInput("ingest takes at least one SOURCE and then the archive's URL; see lightkeep ingest --help")
@@ -104,12 +115,40 @@ def ingest(
         plan, _, _ = plan_ingest(store, places[:-1], settings)
         print_json(_plan_json(plan)) if as_json else _print_plan(plan)
         return
+    if watch:
+        hiring = Hiring(jobs=jobs, processes=processes, dask=dask)
+        report = _watch(store, places[:-1], settings, hiring, Patience(settle=settle, poll=poll), quiet=as_json)
+        print_json(report.to_json()) if as_json else _print_report(report)
+        return
     report = _with_progress(
         store, places[:-1], settings, partial(run_ingest, jobs=jobs, processes=processes, dask=dask), quiet=as_json
     )
     print_json(report.to_json()) if as_json else _print_report(report)
     if report.refusals:
         raise typer.Exit(1)
+
+
+def _watch(store: Any, places: list[str], settings: Any, hiring: Any, patience: Any, *, quiet: bool) -> IngestReport:
+    """Watch until the first SIGTERM or SIGINT; a second one ends it at once, as without us."""
+    import signal
+
+    from ingest.watch import Watch
+
+    def told(line: str) -> None:
+        if not quiet:
+            typer.echo(line, err=True)
+
+    watched = Watch(store, places, settings, hiring, patience=patience, told=told)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def stop(*_: Any) -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        watched.stop()
+
+    for number in before:
+        signal.signal(number, stop)
+    return watched.run()
 
 
 def _with_progress(store: Any, places: list[str], settings: Any, run: Any, *, quiet: bool) -> IngestReport:
