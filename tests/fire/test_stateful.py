@@ -107,7 +107,7 @@ class Archive(RuleBasedStateMachine):
 
     def path(self, name: str, number: int) -> Path:
         """Return the path of a file as it is now."""
-        version = self.versions[name, number]
+        version = self.version(name, number)
         made = self.cache / str(version) / f"{number:03d}.h5"
         if not made.exists():
             write(made.parent, number, version)
@@ -117,8 +117,12 @@ class Archive(RuleBasedStateMachine):
         os.link(made, path)
         return path
 
+    def version(self, name: str, number: int) -> int:
+        """Return what the content of a file depends on: no two files have the same."""
+        return self.versions[name, number] * len(NAMES) + NAMES.index(name)
+
     def of_file(self, name: str, number: int) -> Model:
-        rows = samples(number, self.versions[name, number])
+        rows = samples(number, self.version(name, number))
         return {(name, stamp): row.tobytes() for stamp, row in zip(stamps(number), rows, strict=True)}
 
     def put(self, name: str, paths: Iterable[Path], store: Store | None = None, *, anew: bool = False) -> None:
@@ -250,7 +254,6 @@ class Archive(RuleBasedStateMachine):
             while len(asyncio.all_tasks()) > 1:
                 await asyncio.sleep(0.001)
 
-        del store
         loop.run(nothing())
 
     # -- what is read -----------------------------------------------------------------------------
