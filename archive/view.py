@@ -360,9 +360,11 @@ def _numbered(store: Store, newest: Snapshot, number: int) -> Snapshot:
     if number == newest.number:
         return newest
     try:
+        if not newest.keeps(number):
+            raise NotFound(layout.snapshot_key(number))  # a copy that still lies there may lack its granules
         snapshot = Snapshot.decode(store.get(layout.snapshot_key(number)).data)
     except NotFound:
-        why = "was removed by gc" if number < newest.oldest else "is not there"
+        why = "is not there" if newest.keeps(number) else "was removed by gc"
         raise NotFound(f"snapshot {number} {why} in {store.url}; kept are {newest.oldest} to {newest.number}") from None
     if snapshot.number != number:
         raise DamagedData(f"{layout.snapshot_key(number)}: snapshot {snapshot.number} lies in its place")

@@ -79,20 +79,23 @@ def _folded(store: Store, old: Snapshot, commits: Sequence[Commit]) -> Change:
         sources.extend(source for source in commit.sources if not source.rows or not dead.issuperset(source.rows))
     objects: list[tuple[str, bytes]] = []
     leaves: list[LeafEntry] = []
+    # A folder that died before it deleted its commits, or a worker that did what another had done.
+    again = {source.sha256 for source in sources if not source.rows}
     for name, dataset in sorted(datasets.items()):
         held = [leaf for leaf in old.leaves if leaf.dataset == name]
-        kept, put = _merge_leaves(store, dataset, held, rows.get(name, ()))
+        kept, put, met = _merge_leaves(store, dataset, held, rows.get(name, ()))
         leaves.extend(kept)
         objects.extend(put)
-    ledger, put = merge_segments(store, old, sources)
+        again |= met
+    ledger, put = merge_segments(store, old, sources, again=frozenset(again))
     new = successor(old, "fold", datasets=datasets, leaves=tuple(leaves), ledger=ledger)
     return Change(new, [*objects, *put])
 
 
 def _merge_leaves(
     store: Store, dataset: Dataset, leaves: Sequence[LeafEntry], rows: Iterable[Row]
-) -> tuple[list[LeafEntry], list[tuple[str, bytes]]]:
-    """Return the leaves of a dataset with new rows in them, and the bytes of those that are new."""
+) -> tuple[list[LeafEntry], list[tuple[str, bytes]], set[str]]:
+    """Return the leaves of a dataset with new rows in them, the bytes of those that are new, and contents met there."""
     ordered = sorted(leaves, key=lambda leaf: leaf.first)
     homes: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
@@ -118,7 +121,8 @@ def _merge_leaves(
             entry, body = encode_leaf(part, dataset)
             kept.append(entry)
             objects.append((entry.key, body))
-    return kept, objects
+    met = {source.sha256 for table in tables.values() for row in table.rows() for source in row.sources}
+    return kept, objects, met
 
 
 def _meet(leaf: LeafEntry, rows: Sequence[Row]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from archive.errors import DamagedData, NotFound
@@ -126,7 +127,11 @@ def encode_segment(sources: Sequence[Source]) -> tuple[LedgerEntry, bytes]:
 
 
 def merge_segments(
-    store: Store, snapshot: Snapshot, fresh: Sequence[Source], unput: Sequence[tuple[str, bytes]] = ()
+    store: Store,
+    snapshot: Snapshot,
+    fresh: Sequence[Source],
+    unput: Sequence[tuple[str, bytes]] = (),
+    again: frozenset[str] = frozenset(),
 ) -> tuple[tuple[LedgerEntry, ...], list[tuple[str, bytes]]]:
     """Return the ledger with new sources in it, and the objects to be put.
 
@@ -137,11 +142,17 @@ def merge_segments(
     ----------
     unput
         Segments of the snapshot that are not in the store yet, by key.
+    again
+        Contents that may be listed already: only for them are all segments read.
     """
     bodies = dict(unput)
-    if not fresh:
-        return snapshot.ledger, []
     kept = list(snapshot.ledger)
+    objects: dict[str, bytes] = {}
+    if any(source.sha256 in again for source in fresh):
+        kept, objects, fresh = _without_twins(store, kept, fresh, bodies)
+        bodies |= objects
+    if not fresh:
+        return tuple(kept), list(objects.items())
     count = len(fresh)
     taken: list[LedgerEntry] = []
     while kept and kept[-1].sources <= 2 * count:
@@ -149,21 +160,60 @@ def merge_segments(
         count += taken[-1].sources
     held = {(source.url, source.sha256): source for source in [*_read(store, taken, bodies), *fresh]}
     entry, body = encode_segment(list(held.values()))
-    return (*kept, entry), [(entry.key, body)]
+    put = {key: made for key, made in objects.items() if key not in {one.key for one in taken}}
+    return (*kept, entry), [*put.items(), (entry.key, body)]
+
+
+def _without_twins(
+    store: Store, entries: Sequence[LedgerEntry], fresh: Sequence[Source], bodies: Mapping[str, bytes]
+) -> tuple[list[LedgerEntry], dict[str, bytes], list[Source]]:
+    """Return segments, those of them to be put, and new sources, without what would be listed twice.
+
+    What is listed with its rows stays as it is; a name that was only heard of makes room.
+    """
+    mine = {(source.url, source.sha256): source for source in fresh}
+    kept: list[LedgerEntry] = []
+    objects: dict[str, bytes] = {}
+    for entry in entries:
+        sources = _read(store, [entry], bodies)
+        left = []
+        for source in sources:
+            twin = mine.get((source.url, source.sha256))
+            if twin is None or source.rows or not twin.rows:
+                left.append(source)
+                mine.pop((source.url, source.sha256), None)
+        if len(left) == len(sources):
+            kept.append(entry)
+        elif left:
+            made, body = encode_segment(left)
+            kept.append(made)
+            objects[made.key] = body
+    return kept, objects, list(mine.values())
 
 
 def without_contents(
-    store: Store, snapshot: Snapshot, gone: frozenset[str]
+    store: Store, snapshot: Snapshot, gone: frozenset[str], heard: frozenset[str] = frozenset()
 ) -> tuple[tuple[LedgerEntry, ...], list[tuple[str, bytes]], int]:
-    """Return the ledger without the sources of some contents, the objects to be put, and how many are forgotten."""
+    """Return the ledger without the sources of some contents, the objects to be put, and how many are forgotten.
+
+    Parameters
+    ----------
+    heard
+        Those of which a part is still stored: their names stay, without rows, so that they can come again and
+        a changed file is known for what it is.
+    """
     kept: list[LedgerEntry] = []
     objects: list[tuple[str, bytes]] = []
     forgotten: set[str] = set()
     for entry in snapshot.ledger:
         sources = read_segments(store, [entry])
-        left = [source for source in sources if source.sha256 not in gone]
-        forgotten |= {source.sha256 for source in sources if source.sha256 in gone}
-        if len(left) == len(sources):
+        left = [
+            source if source.sha256 not in gone else replace(source, rows=())
+            for source in sources
+            if source.sha256 not in gone or source.sha256 in heard
+        ]
+        forgotten |= {source.sha256 for source in sources if source.sha256 in gone and source.rows}
+        if left == sources:
             kept.append(entry)
         elif left:
             made, body = encode_segment(left)

@@ -12,11 +12,11 @@ from archive.index.snapshot import REMOVED_DIGITS
 from ingest.fold import fold
 from ingest.ledger import without_contents
 from ingest.replacing import rows_of, with_rows_replaced
-from ingest.rewrite import Part, rewrite
+from ingest.rewrite import Part, rewrite, sources_of
 from ingest.swap import Base, Change, change, successor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from archive.index.dataset import Dataset
     from archive.index.rows import Row
@@ -82,8 +82,10 @@ def remove(store: Store, name: str, first: int | None = None, last: int | None =
         rows = rows_of(store, old, name, first, last)
         if not rows and not whole:
             raise NotFound(f"{name}: nothing of it lies in this span; see lightkeep ls {store.url}")
-        left: list[Row] = [] if whole else _rest(store, dataset, rows, first, last)
-        ledger, segments, forgotten = without_contents(store, old, contents_of(rows))
+        gone, parts = _split(rows, first, last)
+        left = trimmed(store, dataset, parts)
+        lost = contents_of(gone)
+        ledger, segments, forgotten = without_contents(store, old, lost, _held(store, old, name, rows, parts))
         kept = sum(row.time.size for row in left)
         done.update(
             granules=len(rows) - len({row.replaces[0] for row in left}),
@@ -117,14 +119,23 @@ def remove(store: Store, name: str, first: int | None = None, last: int | None =
     return RemoveReport(**done, snapshot=made.number)
 
 
-def _rest(store: Store, dataset: Dataset, rows: Sequence[Row], first: int | None, last: int | None) -> list[Row]:
-    """Put what stays of granules that reach over the ends of a span, and return its rows."""
-    parts: list[Part] = []
+def _split(rows: Sequence[Row], first: int | None, last: int | None) -> tuple[list[Part], list[Part]]:
+    """Return the parts of granules that lie in a span, and those that do not."""
+    gone: list[Part] = []
+    left: list[Part] = []
     for row in rows:
         start = 0 if first is None else row.time.find(first)
         stop = row.time.size if last is None else row.time.find(last, "right")
-        parts += [Part(row, a, b) for a, b in ((0, start), (stop, row.time.size)) if a < b]
-    return trimmed(store, dataset, parts)
+        gone += [Part(row, start, stop)] if start < stop else []
+        left += [Part(row, a, b) for a, b in ((0, start), (stop, row.time.size)) if a < b]
+    return gone, left
+
+
+def _held(store: Store, old: Snapshot, name: str, rows: Sequence[Row], left: Sequence[Part]) -> frozenset[str]:
+    """Return the contents of which a dataset still holds a part without some rows, of which parts are left."""
+    going = {(row.id, row.key) for row in rows}
+    others = [row for row in rows_of(store, old, name) if (row.id, row.key) not in going]
+    return contents_of([*left, *(Part(row, 0, row.time.size) for row in others)])
 
 
 def trimmed(store: Store, dataset: Dataset, parts: Sequence[Part]) -> list[Row]:
@@ -136,9 +147,9 @@ def trimmed(store: Store, dataset: Dataset, parts: Sequence[Part]) -> list[Row]:
     ]
 
 
-def contents_of(rows: Sequence[Row]) -> frozenset[str]:
-    """Return the contents (SHA-256) of the sources of rows."""
-    return frozenset(source.sha256 for row in rows for source in row.sources)
+def contents_of(parts: Iterable[Part]) -> frozenset[str]:
+    """Return the contents (SHA-256) of the sources of which parts of granules hold samples."""
+    return frozenset(source.sha256 for part in parts for source in sources_of(part))
 
 
 def removed_ids(old: Snapshot, rows: Sequence[Row]) -> dict[int, tuple[str, ...]]:

@@ -44,7 +44,7 @@ def tag(store: Store, name: str, as_of: int | str | None = None) -> int:
         nonlocal tagged
         old = base.snapshot
         tagged = old.number if wanted is None else wanted
-        if tagged < old.oldest and tagged not in old.tags.values():
+        if not old.keeps(tagged):
             raise NotFound(f"snapshot {tagged} was removed by gc in {store.url}; the oldest kept is {old.oldest}")
         if name in old.tags:
             if wanted is None or old.tags[name] != tagged:
@@ -94,7 +94,7 @@ def log(store: Store) -> list[dict[str, Any]]:
             "note": note,
             "tags": names.get(number, []),
             "kept": number == snapshot.number
-            or (layout.snapshot_key(number) in copies and (number >= snapshot.oldest or number in names)),
+            or (layout.snapshot_key(number) in copies and snapshot.keeps(number)),
         }
         for number, created, note in entries
     ]

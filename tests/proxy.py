@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn, Self
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -165,6 +166,13 @@ class FaultProxy:
         Port of the server.
     listen
         Port to listen on; 0 takes a free one. A control port is opened only where it is given.
+
+    Attributes
+    ----------
+    faults
+        What happens to requests.
+    before_drop
+        Called when the server has done the work of a request whose answer is lost, before the client notices.
     """
 
     def __init__(self, upstream: int, *, listen: int = 0, host: str = "127.0.0.1") -> None:
@@ -172,6 +180,7 @@ class FaultProxy:
         self.port = listen
         self.host = host
         self.faults = Faults()
+        self.before_drop: Callable[[], object] | None = None
         self._counts: Counter[str] = Counter()
         self._in_flight = 0
         self._free = {"up": 0.0, "down": 0.0}
@@ -317,6 +326,8 @@ class FaultProxy:
         if method != "HEAD" and int(answer.first[1]) not in _NO_BODY:
             await self._pass_body(answer, server, target, "down")
         if fault == "drop":
+            if self.before_drop is not None:
+                await asyncio.to_thread(self.before_drop)
             raise ConnectionResetError
         return not (answer.closes or head.closes)
 

@@ -16,7 +16,9 @@ from archive.store import Get, open_store
 from archive.view import open_view
 from ingest.collect import collect
 from ingest.compact import compact
+from ingest.fold import fold
 from ingest.initialise import initialise
+from ingest.ledger import read_segments
 from ingest.plan import Settings
 from ingest.remove import remove
 from ingest.run import ingest
@@ -360,3 +362,45 @@ def test_replacing_reads_everything_again_and_nothing_doubles(place: str, tmp_pa
     assert ingest(store, [str(tmp_path / "raw")]).sources == 0
     assert collect(store, AT_ONCE).objects > 0
     np.testing.assert_array_equal(held(place), truth)
+
+
+def listed(store: Store) -> list[tuple[str, str]]:
+    """Return name and content of what the ledger lists, however often it does."""
+    return sorted((source.url, source.sha256) for source in read_segments(store, read_current(store).snapshot.ledger))
+
+
+def test_what_is_committed_and_folded_again_is_listed_once(place: str, tmp_path: Path) -> None:
+    """A folder that died before it deleted its commits; and the ledger is in a segment that no small fold takes in."""
+    store = open_store(place)
+    late: list[tuple[str, bytes]] = []
+    create = store.create
+
+    def remembering(key: str, data: bytes) -> str:
+        if key.startswith(layout.COMMITS):
+            late.append((key, bytes(data)))
+        return create(key, data)
+
+    store.create = remembering  # type: ignore[method-assign]
+    write(tmp_path / "raw", 0)
+    ingest(store, [str(tmp_path / "raw")])
+    for number in range(1, 8):
+        write(tmp_path / "raw", number)
+    ingest(store, [str(tmp_path / "raw")])
+    before = listed(store)
+    assert len(before) == 8
+    create(*late[0])
+    fold(store)
+    assert listed(store) == before
+
+
+def test_removal_leaves_known_what_it_did_not_touch(place: str, tmp_path: Path) -> None:
+    """Files of one granule: one that is cut can come again, its neighbour is known, and changed it replaces itself."""
+    raw = tmp_path / "raw"
+    truth = [write(raw, number) for number in range(3)]
+    ingest(open_store(place), [str(raw)])
+    remove(open_store(place), name_of(place), START + 10 * STEP, START + 49 * STEP)
+    changed = [write(raw, number, seed=77 + number) for number in (0, 2)]
+    report = ingest(open_store(place), [str(raw)])
+    assert report.known == 1
+    np.testing.assert_array_equal(held(place), np.concatenate([changed[0], truth[1], changed[1]]))
+    assert len(listed(open_store(place))) == 3

@@ -81,6 +81,10 @@ class Snapshot:
         """Return whether a dataset that a young commit brings is not one that was removed."""
         return dataset.incarnation >= self.incarnations.get(dataset.name, 1)
 
+    def keeps(self, number: int) -> bool:
+        """Return whether a snapshot is there to be opened; of others `gc` removes the parts one by one."""
+        return number >= self.oldest or number in self.tags.values()
+
     def alive(self, row: Row) -> bool:
         """Return whether a row of a young commit is none that was removed."""
         digits = row.id[:REMOVED_DIGITS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import http.server
 import secrets
 import shutil
@@ -18,7 +19,7 @@ import pytest
 from archive.store import Store, open_store
 from ingest.server import free_port, running
 
-KINDS = ["folder", "memory", "s3"]
+KINDS = ["folder", "memory", "s3", "moto"]
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +38,31 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         return open_store(tmp_path / "archive")
     if request.param == "memory":
         return open_store(f"memory://{secrets.token_hex(4)}/prefix")
+    if request.param == "moto":
+        options = request.getfixturevalue("moto_options")
+        return open_store(f"s3://archive/{secrets.token_hex(6)}", storage_options=options)
     return open_store(request.getfixturevalue("s3_url"), storage_options=request.getfixturevalue("s3_options"))
+
+
+@pytest.fixture(scope="session")
+def moto_options(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Options for moto's S3 server with the bucket `archive`: another implementation, without signatures."""
+    program = shutil.which("moto_server", path=str(Path(sys.executable).parent)) or "moto_server"
+    port = free_port()
+
+    def ready() -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+        try:
+            connection.request("PUT", "/archive")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    log = tmp_path_factory.mktemp("moto") / "moto.log"
+    with running("moto", [program, "-H", "127.0.0.1", "-p", str(port)], ready, log):
+        yield {"key": "ak", "secret": "sk", "endpoint_url": f"http://127.0.0.1:{port}"}
 
 
 @pytest.fixture
