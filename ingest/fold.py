@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -23,9 +25,54 @@ if TYPE_CHECKING:
     from archive.index.rows import Row
     from archive.store import Store
 
-__all__ = ["FOLD_COMMITS", "fold"]
+__all__ = ["FOLD_COMMITS", "FoldPace", "fold"]
 
 FOLD_COMMITS = 32
+_FOLD_SECONDS = 60.0
+_SELDOM = 32  # times more commits between the folds of a writer that finds others there
+
+
+class FoldPace:
+    """When a writer folds, so that all writers of an archive together fold about every `FOLD_COMMITS` commits.
+
+    Writers do not know of each other. So each folds after one in `FOLD_COMMITS` of its commits, by chance, where as
+    many are young: with one writer or with fifty, folds come after as many commits. A writer that has not
+    folded for that many commits of its own, or for a minute, does it without chance. Who finds that others were first
+    tries half as often from then on, and who was first twice as often, so that few fold at once in vain.
+
+    Parameters
+    ----------
+    store
+        The archive's store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._folded = time.monotonic()
+        self._commits = 0
+        self._between = FOLD_COMMITS
+        self.folds = self.vain = 0
+
+    def committed(self) -> Snapshot | None:
+        """Take note of a commit, and fold if it is time; return the new snapshot if there is one."""
+        self._commits += 1
+        if self._commits >= self._between or time.monotonic() - self._folded >= _FOLD_SECONDS:
+            return self.fold(1)
+        if random.random() * self._between < 1:  # noqa: S311 - only to spread folds over writers
+            return self.fold(FOLD_COMMITS)
+        return None
+
+    def fold(self, at_least: int) -> Snapshot | None:
+        """Fold now; who is not first leaves it to the other."""
+        made = fold(self._store, at_least=at_least)
+        self._folded, self._commits = time.monotonic(), 0
+        if made is None:
+            self.vain += 1
+            self._between = min(self._between * 2, FOLD_COMMITS * _SELDOM)
+        else:
+            self.folds += 1
+            self._between = max(self._between // 2, FOLD_COMMITS)
+        return made
 
 
 def fold(store: Store, *, at_least: int = 1) -> Snapshot | None:

@@ -15,7 +15,7 @@ from archive.index.commits import Commit, Source
 from archive.index.dataset import Dataset
 from archive.index.sealed import seal, unseal
 from archive.view import View, open_view
-from ingest.fold import FOLD_COMMITS, fold
+from ingest.fold import FoldPace
 from ingest.ledger import Ledger, read_segments
 from ingest.plan import IngestPlan, Settings, check_same, make_plan
 from ingest.quarantine import set_aside
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from archive.index.rows import Row
+    from archive.index.snapshot import Snapshot
     from archive.store import Store
 
 __all__ = ["IngestReport", "Progress", "ingest", "plan_ingest"]
 
-_FOLD_SECONDS = 60.0
 _TASKS_AHEAD = 2  # tasks handed out for each worker
 
 
@@ -169,7 +169,7 @@ def ingest(
                 committer.flush()  # one commit a task: its granules record each other as one commit
                 progress.done(len(result.sources) + len(result.refusals))
         if report.commits:
-            committer.fold(1)
+            committer.fold()
     report.seconds = time.monotonic() - started
     return report
 
@@ -202,8 +202,7 @@ class _Committer:
         self._store, self._datasets, self._ledger, self._report = store, datasets, ledger, report
         self._rows: list[Row] = []
         self._sources: list[Source] = []
-        self._folded = time.monotonic()
-        self._since_fold = 0
+        self._pace = FoldPace(store)
 
     def add(self, result: TaskResult) -> None:
         """Take in what a task has done."""
@@ -231,14 +230,13 @@ class _Committer:
         put_commit(self._store, self._rows, self._sources, {name: self._datasets[name] for name in sorted(used)})
         self._rows, self._sources = [], []
         self._report.commits += 1
-        self._since_fold += 1
-        if self._since_fold >= FOLD_COMMITS or time.monotonic() - self._folded >= _FOLD_SECONDS:
-            self.fold(1)
+        self._note(self._pace.committed())
 
-    def fold(self, at_least: int) -> None:
-        """Fold; who is not first leaves it to the other."""
-        folded = fold(self._store, at_least=at_least)
-        self._folded, self._since_fold = time.monotonic(), 0
+    def fold(self) -> None:
+        """Fold what is left; who is not first leaves it to the other."""
+        self._note(self._pace.fold(1))
+
+    def _note(self, folded: Snapshot | None) -> None:
         if folded is not None:
             self._report.snapshot = folded.number
 
