@@ -18,13 +18,11 @@ import threading
 import time
 import uuid
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import archive as lk
 from archive.index import layout
 from bench import writers
 from bench.recording import CHANNELS, RATE, START, machine, new_store, samples
@@ -36,6 +34,7 @@ from ingest.fold import fold
 from ingest.formats import format_named, open_format
 from ingest.plan import Settings
 from ingest.run import plan_ingest
+from ingest.swap import read_current
 from ingest.synthetic import write_prodml
 from ingest.synthetic.vendor import Header
 
@@ -49,26 +48,19 @@ _GRANULES = {"1 MB": (12.0, 160), "8 MB": (96.0, 50)}  # seconds of the fibre, a
 _PAUSE = 0.25
 
 
-@dataclass(slots=True)
-class Watch:
-    """How many commits were young, looked at now and then, past the proxy."""
-
-    young: list[int] = field(default_factory=list)
-
-
 @contextmanager
-def watching(store: Store) -> Iterator[Watch]:
-    """Watch an archive while the block runs."""
-    watch, over = Watch(), threading.Event()
+def watching(store: Store, young: list[int]) -> Iterator[None]:
+    """Note how many commits are young while the block runs, past the proxy."""
+    over = threading.Event()
 
     def look() -> None:
         while not over.wait(_PAUSE):
-            watch.young.append(len(store.entries(layout.COMMITS)))
+            young.append(len(store.entries(layout.COMMITS)))
 
     thread = threading.Thread(target=look)
     thread.start()
     try:
-        yield watch
+        yield
     finally:
         over.set()
         thread.join()
@@ -102,32 +94,23 @@ def job_of(base: Path, endpoint: str, seconds: float, stop: float, most: int = 1
 def lightkeep(job: Job, work: Callable[..., None], count: int, proxy: Counting, direct: str) -> dict[str, Any]:
     """Return what writers of one archive reach, after it was checked that nothing is lost and nothing twice."""
     store = new_store(direct, job.name)
-    with watching(store) as watch:
-        proxy.counts()
-        written, spent = writers.run(work, job, count)
-        counts = proxy.counts()
-    watch.young.append(len(store.entries(layout.COMMITS)))
-    fold(store)
+    young: list[int] = []
+    proxy.counts()
+    written, spent = writers.run(work, job, count, lambda: watching(store, young))
+    counts = proxy.counts()
     commits = sum(len(one.commits) for one in written)
-    (name,) = lk.open(f"s3://{BUCKET}/{job.name}", storage_options={"endpoint_url": direct}).datasets
-    snapshot = fold(store) or _newest(store)
-    held = sum(leaf.rows for leaf in snapshot.leaves)
-    assert held == commits, f"{name}: {commits} commits were acknowledged, {held} granules are there"
+    fold(store)
+    held = sum(leaf.rows for leaf in read_current(store).snapshot.leaves)
+    assert held == commits, f"{commits} commits were acknowledged, {held} granules are there"
     return {
         **_figures(written, spent, counts),
         "of it the commit, p50 ms": _ms(_all(written, "commits"), 50),
         "commit p95 ms": _ms(_all(written, "commits"), 95),
-        "young, median": round(statistics.median(watch.young)),
-        "young, most": max(watch.young),
+        "young, median": round(statistics.median(young)),
+        "young, most": max(young),
         "folds": sum(one.counts["folds"] for one in written),
         "in vain": sum(one.counts["vain folds"] for one in written),
     }
-
-
-def _newest(store: Store) -> Any:
-    from ingest.swap import read_current
-
-    return read_current(store).snapshot
 
 
 def delta(job: Job, count: int, proxy: Counting) -> dict[str, Any]:
@@ -200,8 +183,8 @@ def rates(base: Path, proxy: Counting, direct: str, seconds: float, repeats: int
         return lambda: measure(job_of(base, proxy.endpoint, _SMALL, seconds), count, proxy)
 
     ways: list[tuple[str, int, int, Callable[[], dict[str, Any]]]] = []
-    for delay in (25, 0):
-        for count in (16, 50):
+    for delay, counts in ((25, (16, 50)), (0, (50,))):
+        for count in counts:
             ways.append(("lightkeep: granule and commit", count, delay, ours(writers.lightkeep, count)))
             ways.append(("lightkeep: commit of a row", count, delay, ours(writers.lightkeep_commits, count)))
         if delay:
@@ -284,7 +267,9 @@ def main() -> None:
 
 def _ratios(rated: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Return how many times as many commits a second as the others, each with 16 writers at 25 ms."""
-    pace = {record["way"]: record["commits/s"] for record in rated if (record["writers"], record["added ms"]) == (16, 25)}
+    pace = {
+        record["way"]: record["commits/s"] for record in rated if (record["writers"], record["added ms"]) == (16, 25)
+    }
     return {
         f"{ours} / {other}": round(pace[ours] / pace[other], 1)
         for ours in pace

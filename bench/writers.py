@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import time
 from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,8 +22,9 @@ from archive.index.rows import SourceRange, row_id
 from archive.store import open_store
 from bench.recording import START
 from bench.servers import BUCKET
-from ingest.fold import FoldPace
+from ingest.fold import FoldPace, fold
 from ingest.granule import GranuleContent, write_granule
+from ingest.initialise import initialise
 from ingest.run import put_commit
 
 if TYPE_CHECKING:
@@ -30,6 +33,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["Job", "Written", "delta", "icechunk", "lightkeep", "lightkeep_commits", "run"]
+
+
+# Loaded once, before the writers are forked off.
+_HEAVY = [
+    "bench.writers",
+    "pyarrow.parquet",
+    "pyarrow.compute",
+    "pandas",
+    "zarr",
+    "numcodecs.blosc",
+    "numcodecs.pcodec",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,10 +121,21 @@ class Turns:
             yield number
 
 
-def run(work: Callable[[Job, Turns, Any], None], job: Job, writers: int) -> tuple[list[Written], float]:
-    """Return what writers in processes of their own did, and the seconds from the first to the last of it."""
+def run(
+    work: Callable[[Job, Turns, Any], None],
+    job: Job,
+    writers: int,
+    meanwhile: Callable[[], AbstractContextManager[Any]] = nullcontext,
+) -> tuple[list[Written], float]:
+    """Return what writers in processes of their own did, and the seconds from the first to the last of it.
+
+    Parameters
+    ----------
+    meanwhile
+        Entered when all are ready, left when all are done.
+    """
     context = get_context("forkserver")
-    context.set_forkserver_preload(["bench.writers", "pyarrow.parquet"])
+    context.set_forkserver_preload(_HEAVY)
     turns = Turns(context.Value("q", 0), context.Barrier(writers + 1))
     ends, processes = [], []
     for _ in range(writers):
@@ -121,7 +147,8 @@ def run(work: Callable[[Job, Turns, Any], None], job: Job, writers: int) -> tupl
         processes.append(process)
     turns.gate.wait(300)
     started = time.monotonic()
-    written = [end.recv() for end in ends]
+    with meanwhile():
+        written = [end.recv() for end in ends]
     for process in processes:
         process.join()
     return written, max(one.stopped for one in written) - started
@@ -155,6 +182,7 @@ def _lightkeep(job: Job, turns: Turns, end: Any, *, granules: bool) -> None:
     store = open_store(f"s3://{BUCKET}/{job.name}", storage_options=options)
     dataset, samples = Dataset.from_json(job.dataset), np.load(job.samples)
     store.get(layout.CURRENT)
+    _warm(dataset, content_of(job, samples, dataset, -2))
     pace, done = FoldPace(store), Written()
     model = None if granules else write_granule(store, dataset, content_of(job, samples, dataset, -1))
     for number in turns.take(job):
@@ -177,6 +205,14 @@ def _lightkeep(job: Job, turns: Turns, end: Any, *, granules: bool) -> None:
     end.send(done)
 
 
+def _warm(dataset: Dataset, content: GranuleContent) -> None:
+    """Write and fold once, in memory, as a writer that has been at work for a while has."""
+    store = open_store("memory://warm")
+    initialise(store)
+    put_commit(store, [write_granule(store, dataset, content)], [], {dataset.name: dataset})
+    fold(store)
+
+
 def delta(job: Job, turns: Turns, end: Any) -> None:
     """Append one row with the samples to a Delta table; what its own retries do not settle is tried again."""
     import pyarrow as pa
@@ -185,14 +221,14 @@ def delta(job: Job, turns: Turns, end: Any) -> None:
 
     table = DeltaTable(f"s3://{BUCKET}/{job.name}", storage_options=delta_options(job))
     body, done = np.load(job.samples).tobytes(), Written()
+    warm = pa.table({"number": pa.array([0], pa.int64()), "samples": pa.array([body], pa.binary())})
+    write_deltalake(f"{job.samples.parent}/warm-{os.getpid()}", warm, mode="append")
     for number in turns.take(job):
         row = pa.table({"number": pa.array([number], pa.int64()), "samples": pa.array([body], pa.binary())})
         begun = time.perf_counter()
         while True:
             try:
-                write_deltalake(
-                    table, row, mode="append", commit_properties=CommitProperties(max_commit_retries=1000)
-                )
+                write_deltalake(table, row, mode="append", commit_properties=CommitProperties(max_commit_retries=1000))
             except CommitFailedError:
                 done.counts["retries"] += 1
                 table.update_incremental()
@@ -219,10 +255,13 @@ def delta_options(job: Job) -> dict[str, str]:
 def icechunk(job: Job, turns: Turns, end: Any) -> None:
     """Write one chunk of an array in an Icechunk repository, and commit it upon whatever others committed."""
     import zarr
-    from icechunk import ConflictDetector, ConflictError, RebaseFailedError, Repository
+    from icechunk import ConflictDetector, ConflictError, RebaseFailedError, Repository, in_memory_storage
 
     repository = Repository.open(icechunk_storage(job))
     samples, done = np.load(job.samples), Written()
+    warm = Repository.create(in_memory_storage()).writable_session("main")
+    zarr.open_group(warm.store, mode="a").create_array("samples", data=samples)
+    warm.commit("warm")
     for number in turns.take(job):
         begun = time.perf_counter()
         while True:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import secrets
 import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from archive.errors import NotFound
+from archive.errors import Conflict, NotFound
 from archive.index import layout
 from archive.index.commits import Commit
 from archive.index.leaves import LeafEntry, LeafTable, encode_leaf
@@ -29,16 +30,15 @@ __all__ = ["FOLD_COMMITS", "FoldPace", "fold"]
 
 FOLD_COMMITS = 32
 _FOLD_SECONDS = 60.0
-_SELDOM = 32  # times more commits between the folds of a writer that finds others there
 
 
 class FoldPace:
     """When a writer folds, so that all writers of an archive together fold about every `FOLD_COMMITS` commits.
 
     Writers do not know of each other. So each folds after one in `FOLD_COMMITS` of its commits, by chance, where as
-    many are young: with one writer or with fifty, folds come after as many commits. A writer that has not
-    folded for that many commits of its own, or for a minute, does it without chance. Who finds that others were first
-    tries half as often from then on, and who was first twice as often, so that few fold at once in vain.
+    many are young and nobody else is at it: with one writer or with fifty, folds come after as many commits. A writer
+    that has not tried for that many commits of its own does it without chance; after a minute without a fold of its
+    own, or at the end of a run, one folds whatever others say.
 
     Parameters
     ----------
@@ -50,32 +50,32 @@ class FoldPace:
         self._store = store
         self._folded = time.monotonic()
         self._commits = 0
-        self._between = FOLD_COMMITS
         self.folds = self.vain = 0
 
     def committed(self) -> Snapshot | None:
         """Take note of a commit, and fold if it is time; return the new snapshot if there is one."""
         self._commits += 1
-        if self._commits >= self._between or time.monotonic() - self._folded >= _FOLD_SECONDS:
-            return self.fold(1)
-        if random.random() * self._between < 1:  # noqa: S311 - only to spread folds over writers
-            return self.fold(FOLD_COMMITS)
+        if time.monotonic() - self._folded >= _FOLD_SECONDS:
+            return self.fold()
+        if self._commits >= FOLD_COMMITS or random.random() * FOLD_COMMITS < 1:  # noqa: S311 - to spread folds only
+            return self._note(fold(self._store, at_least=FOLD_COMMITS, claim=True))
         return None
 
-    def fold(self, at_least: int) -> Snapshot | None:
-        """Fold now; who is not first leaves it to the other."""
-        made = fold(self._store, at_least=at_least)
-        self._folded, self._commits = time.monotonic(), 0
+    def fold(self) -> Snapshot | None:
+        """Fold what is there; who is not first leaves it to the other."""
+        self._folded = time.monotonic()
+        return self._note(fold(self._store))
+
+    def _note(self, made: Snapshot | None) -> Snapshot | None:
+        self._commits = 0
         if made is None:
             self.vain += 1
-            self._between = min(self._between * 2, FOLD_COMMITS * _SELDOM)
         else:
-            self.folds += 1
-            self._between = max(self._between // 2, FOLD_COMMITS)
+            self.folds, self._folded = self.folds + 1, time.monotonic()
         return made
 
 
-def fold(store: Store, *, at_least: int = 1) -> Snapshot | None:
+def fold(store: Store, *, at_least: int = 1, claim: bool = False) -> Snapshot | None:
     """Fold the young commits into the index, and return the new snapshot.
 
     Leaves are put, CURRENT is swapped, the new snapshot is copied, and only then are the folded commits
@@ -85,6 +85,9 @@ def fold(store: Store, *, at_least: int = 1) -> Snapshot | None:
     ----------
     at_least
         Young commits below which nothing is done.
+    claim
+        Say so first, and leave it to whoever has said so before for the same snapshot. It only saves work: what is
+        right does not depend on it, and what a folder that died has claimed is folded without `claim`.
 
     Returns
     -------
@@ -95,18 +98,32 @@ def fold(store: Store, *, at_least: int = 1) -> Snapshot | None:
     keys = [entry.key for entry in found]
     if len(keys) < max(at_least, 1):
         return None
+    base = Base(Snapshot.decode(current.data), bytes(current.data), current.etag)
+    if not claim:
+        return _fold(store, base, keys, [])
+    claimed = layout.folding_key(base.snapshot.number + 1)
+    try:
+        store.create(claimed, secrets.token_bytes(16))  # of its own: a writer knows what it put by its bytes
+    except Conflict:
+        return None
+    return _fold(store, base, keys, [claimed])
+
+
+def _fold(store: Store, base: Base, keys: Sequence[str], claimed: Sequence[str]) -> Snapshot | None:
+    """Return the snapshot made of some commits, `None` where another was first; the claim goes in any case."""
     bodies = store.wave([Get(key) for key in keys], return_errors=True)
     if any(isinstance(body, NotFound) for body in bodies):
+        store.delete(claimed)
         return None  # another folder has just been here
     for body in bodies:
         if isinstance(body, BaseException):
             raise body
     commits = [Commit.decode(key, body.data) for key, body in zip(keys, bodies, strict=True)]
-    base = Base(Snapshot.decode(current.data), bytes(current.data), current.etag)
     made = _folded(store, base.snapshot, commits)
     if not swap(store, base, made):
+        store.delete(claimed)
         return None
-    store.delete(keys)
+    store.delete([*keys, *claimed])
     return made.snapshot
 
 

@@ -19,7 +19,7 @@ from ingest.fold import FoldPace
 from ingest.ledger import Ledger, read_segments
 from ingest.plan import IngestPlan, Settings, check_same, make_plan
 from ingest.quarantine import set_aside
-from ingest.sources import scan
+from ingest.sources import SourceOptions, scan
 from ingest.task import Refusal, Task, TaskResult, run_task
 
 if TYPE_CHECKING:
@@ -152,17 +152,18 @@ def ingest(
     set_aside(store, plan.refusals)
     if plan.groups:
         datasets = {name: adopt(store, view, held) for name, held in plan.datasets.items()}
+        options = SourceOptions(settings.options)
         tasks = [
             Task(
                 store=store,
                 sources=group,
                 datasets={name: datasets[name] for source in group for name in source.datasets},
-                options=dict(settings.options or {}),
+                options=options,
             )
             for group in plan.groups
         ]
         committer = _Committer(store, datasets, ledger, report)
-        with _executor(store, min(jobs, len(tasks)), executor, processes=processes) as pool:
+        with _executor(store, options, min(jobs, len(tasks)), executor, processes=processes) as pool:
             for result in _completed(pool, tasks, max(jobs, 1) * _TASKS_AHEAD):
                 set_aside(store, result.refusals)
                 committer.add(result)
@@ -234,7 +235,7 @@ class _Committer:
 
     def fold(self) -> None:
         """Fold what is left; who is not first leaves it to the other."""
-        self._note(self._pace.fold(1))
+        self._note(self._pace.fold())
 
     def _note(self, folded: Snapshot | None) -> None:
         if folded is not None:
@@ -252,7 +253,9 @@ def put_commit(store: Store, rows: Sequence[Row], sources: Sequence[Source], dat
 
 
 @contextmanager
-def _executor(store: Store, jobs: int, given: Executor | None, *, processes: bool) -> Iterator[Executor | None]:
+def _executor(
+    store: Store, options: SourceOptions, jobs: int, given: Executor | None, *, processes: bool
+) -> Iterator[Executor | None]:
     """Give what runs the tasks: `None` for this very thread.
 
     Threads serve as well as processes, since hashing and encoding release the GIL, and start at once.
@@ -261,7 +264,7 @@ def _executor(store: Store, jobs: int, given: Executor | None, *, processes: boo
         yield given
     elif jobs <= 1:
         yield None
-    elif processes and store.travels:
+    elif processes and store.travels and options.travels:
         # Threads of obstore and HDF5 do not survive a fork, so processes are spawned.
         with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
             yield pool

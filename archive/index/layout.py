@@ -13,6 +13,7 @@ __all__ = [
     "COMMITS",
     "CURRENT",
     "DATA",
+    "FOLDING",
     "FORMAT_VERSION",
     "LEAVES",
     "QUARANTINE",
@@ -20,6 +21,7 @@ __all__ = [
     "SNAPSHOTS",
     "check_dataset_name",
     "dataset_key",
+    "folding_key",
     "granule_key",
     "new_commit_key",
     "new_granule_key",
@@ -36,6 +38,7 @@ CURRENT = "index/CURRENT"
 SNAPSHOTS = "index/snapshots/"
 LEAVES = "index/leaves/"
 LEDGER = "index/ledger/"
+FOLDING = "index/folding/"
 QUARANTINE = "quarantine/"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -79,6 +82,11 @@ def new_commit_key(nanoseconds: int) -> str:
 def snapshot_key(number: int) -> str:
     """Return the key of the copy of one snapshot."""
     return f"{SNAPSHOTS}{number:012d}"
+
+
+def folding_key(number: int) -> str:
+    """Return the key under which a writer says that it is folding for a snapshot."""
+    return f"{FOLDING}{number:012d}"
 
 
 def new_leaf_key(sha256: str) -> str:
