@@ -27,7 +27,7 @@ import numpy as np
 import pytest
 
 import archive as lk
-from archive.errors import AccessDenied, FormatError, InvalidInput, LightkeepError, NotFound, StoreTrouble
+from archive.errors import AccessDenied, InvalidInput, LightkeepError, NotFound, StoreTrouble
 from archive.index import layout
 from archive.index.commits import Commit
 from archive.store import Store, open_store
@@ -35,6 +35,7 @@ from archive.times import time_to_ns
 from ingest.collect import collect
 from ingest.compact import compact
 from ingest.fold import fold
+from ingest.formats import format_named, open_format
 from ingest.initialise import initialise
 from ingest.plan import Settings
 from ingest.remove import remove
@@ -264,6 +265,8 @@ def test_credentials_are_nowhere_but_in_requests(
         assert not told(body, hidden), key
     # What boto says of itself at DEBUG is its own: the signature's ingredients hold the key's id, never the secret.
     assert not told("\n".join(record.getMessage() for record in caplog.records), hidden[:1])
+    assert any(record.name.startswith("botocore") for record in caplog.records)  # the loggers did talk
+    assert told(str(mine), hidden) == hidden  # and what is looked for would be found
     ours = [
         record.getMessage()
         for record in caplog.records
@@ -358,8 +361,6 @@ def test_the_command_repeats_no_credentials(options: dict[str, dict[str, Any]], 
         done = subprocess.run(
             [sys.executable, "-m", "ingest", *arguments], capture_output=True, env=environment, timeout=60, check=False
         )
-        if done.returncode == 2 and b"No such option" in done.stderr:
-            continue
         assert done.returncode in (2, 3)
         assert not told(done.stdout + done.stderr, [word])
         assert b"Traceback" not in done.stderr
@@ -600,19 +601,13 @@ def test_a_file_that_claims_a_terabyte_costs_the_command_little_memory(tmp_path:
 
 
 def test_references_in_a_raw_file_are_not_followed(tmp_path: Path) -> None:
-    """An object reference in a header stays a word; nothing that it names is read."""
+    """An object reference in a header is left out; nothing that it names is read for it."""
     path = raw(tmp_path / "raw" / "a.h5")
     with h5py.File(path, "r+") as root:
         root["Acquisition"].attrs["Elsewhere"] = root["Acquisition/Raw[0]/RawData"].ref
-    from ingest.formats import format_named, open_format
-
-    reader = open_format(format_named("prodml"))
-    try:
-        header = reader.describe(io.BytesIO(path.read_bytes())).header
-    except FormatError as error:
-        assert "Elsewhere" in str(error)  # noqa: PT017 - refusing it is as good
-    else:
-        assert str(samples(0)[0, 0]) not in str(header["/Acquisition"].get("Elsewhere"))
+    header = open_format(format_named("prodml")).describe(io.BytesIO(path.read_bytes())).header
+    assert "Elsewhere" not in header["/Acquisition"]
+    assert "AcquisitionId" in header["/Acquisition"]
 
 
 def test_a_server_that_is_not_there_tells_no_credentials() -> None:
