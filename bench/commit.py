@@ -18,6 +18,7 @@ import threading
 import time
 import uuid
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,7 @@ def lightkeep(job: Job, work: Callable[..., None], count: int, proxy: Counting, 
     }
 
 
-def delta(job: Job, count: int, proxy: Counting) -> dict[str, Any]:
+def delta(job: Job, count: int, proxy: Counting, work: Callable[..., None] = writers.delta) -> dict[str, Any]:
     """Return what writers that append to one Delta table reach."""
     import pyarrow as pa
     from deltalake import DeltaTable, write_deltalake
@@ -123,7 +124,7 @@ def delta(job: Job, count: int, proxy: Counting) -> dict[str, Any]:
     write_deltalake(place, schema.empty_table(), storage_options=options)
     first = DeltaTable(place, storage_options=options).version()
     proxy.counts()
-    written, spent = writers.run(writers.delta, job, count)
+    written, spent = writers.run(work, job, count)
     counts = proxy.counts()
     table = DeltaTable(place, storage_options=options)
     commits = sum(len(one.whole) for one in written)
@@ -188,7 +189,8 @@ def rates(base: Path, proxy: Counting, direct: str, seconds: float, repeats: int
             ways.append(("lightkeep: granule and commit", count, delay, ours(writers.lightkeep, count)))
             ways.append(("lightkeep: commit of a row", count, delay, ours(writers.lightkeep_commits, count)))
         if delay:
-            ways.append(("Delta: append", 16, delay, theirs(delta, 16)))
+            ways.append(("Delta: append with the samples", 16, delay, theirs(delta, 16)))
+            ways.append(("Delta: append of a row", 16, delay, theirs(partial(delta, work=writers.delta_rows), 16)))
             ways.append(("Icechunk: chunk and commit", 16, delay, theirs(icechunk, 16)))
     found: dict[int, list[dict[str, Any]]] = {number: [] for number in range(len(ways))}
     for _ in range(repeats):

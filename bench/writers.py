@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Job", "Written", "delta", "icechunk", "lightkeep", "lightkeep_commits", "run"]
+__all__ = ["Job", "Written", "delta", "delta_rows", "icechunk", "lightkeep", "lightkeep_commits", "run"]
 
 
 # Loaded once, before the writers are forked off.
@@ -200,6 +200,7 @@ def _lightkeep(job: Job, turns: Turns, end: Any, *, granules: bool) -> None:
         done.commits.append(stopped - put)
         done.stored += row.data.size
         pace.committed()
+        pace.fold_when_due()
     done.stopped = time.monotonic()
     done.counts.update({"retries": store.counts.retries, "folds": pace.folds, "vain folds": pace.vain})
     end.send(done)
@@ -215,12 +216,21 @@ def _warm(dataset: Dataset, content: GranuleContent) -> None:
 
 def delta(job: Job, turns: Turns, end: Any) -> None:
     """Append one row with the samples to a Delta table; what its own retries do not settle is tried again."""
+    _delta(job, turns, end, np.load(job.samples).tobytes())
+
+
+def delta_rows(job: Job, turns: Turns, end: Any) -> None:
+    """Append one row that says where samples would lie."""
+    _delta(job, turns, end, f"data/{job.name}/data/c/0/0".encode())
+
+
+def _delta(job: Job, turns: Turns, end: Any, body: bytes) -> None:
     import pyarrow as pa
     from deltalake import CommitProperties, DeltaTable, write_deltalake
     from deltalake.exceptions import CommitFailedError
 
     table = DeltaTable(f"s3://{BUCKET}/{job.name}", storage_options=delta_options(job))
-    body, done = np.load(job.samples).tobytes(), Written()
+    done = Written()
     warm = pa.table({"number": pa.array([0], pa.int64()), "samples": pa.array([body], pa.binary())})
     write_deltalake(f"{job.samples.parent}/warm-{os.getpid()}", warm, mode="append")
     for number in turns.take(job):

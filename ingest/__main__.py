@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from archive.errors import DamagedData, FormatError, LightkeepError, StoreTrouble
-from ingest.commands import demo, history, reading, writing
+from ingest.commands import demo, history, keeping, quarantine, reading, writing
 
 __all__ = ["app", "main"]
 
@@ -38,6 +38,9 @@ app.command("gc")(history.gc)
 app.command("tag")(history.tag)
 app.command("log")(history.log)
 app.command("rm")(history.rm)
+app.command("verify")(keeping.verify)
+app.command("repair")(keeping.repair)
+app.add_typer(quarantine.app, name="quarantine")
 app.command("demo")(demo.demo)
 
 

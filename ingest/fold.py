@@ -48,30 +48,43 @@ class FoldPace:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._folded = time.monotonic()
-        self._commits = 0
+        self._folded = self._tried = time.monotonic()
+        self._commits = self._unfolded = 0
+        self._turn = False
         self.folds = self.vain = 0
 
-    def committed(self) -> Snapshot | None:
-        """Take note of a commit, and fold if it is time; return the new snapshot if there is one."""
+    def committed(self) -> None:
+        """Take note of a commit."""
         self._commits += 1
-        if time.monotonic() - self._folded >= _FOLD_SECONDS:
+        self._unfolded += 1
+        self._turn |= self._commits >= FOLD_COMMITS or random.random() * FOLD_COMMITS < 1  # noqa: S311 - to spread folds
+
+    def due(self) -> float:
+        """Return when it is time to fold, by the clock that only goes on."""
+        if self._turn:
+            return self._tried
+        return self._folded + _FOLD_SECONDS if self._unfolded else float("inf")
+
+    def fold_when_due(self) -> Snapshot | None:
+        """Fold if it is time; return the new snapshot if there is one."""
+        now = time.monotonic()
+        if self._unfolded and now - self._folded >= _FOLD_SECONDS:
             return self.fold()
-        if self._commits >= FOLD_COMMITS or random.random() * FOLD_COMMITS < 1:  # noqa: S311 - to spread folds only
+        if self._turn:
             return self._note(fold(self._store, at_least=FOLD_COMMITS, claim=True))
         return None
 
     def fold(self) -> Snapshot | None:
         """Fold what is there; who is not first leaves it to the other."""
-        self._folded = time.monotonic()
+        self._folded, self._unfolded = time.monotonic(), 0
         return self._note(fold(self._store))
 
     def _note(self, made: Snapshot | None) -> Snapshot | None:
-        self._commits = 0
+        self._commits, self._turn, self._tried = 0, False, time.monotonic()
         if made is None:
             self.vain += 1
         else:
-            self.folds, self._folded = self.folds + 1, time.monotonic()
+            self.folds, self._folded, self._unfolded = self.folds + 1, time.monotonic(), 0
         return made
 
 

@@ -10,22 +10,25 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from archive.codec import Codec, codec_for
+from archive.errors import DamagedData
 from archive.index import layout
+from archive.index.commits import Source
+from archive.index.dataset import Dataset
 from archive.index.rows import ArrayRef, Row, SourceRange, row_id
+from archive.index.sealed import sign, signed
 from archive.shard import array_metadata, encode_shard, group_metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Buffer, Callable, Iterable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from archive.coords import TimeAxis
-    from archive.index.dataset import Dataset
     from archive.model import Scalar
     from archive.store import Store
 
-__all__ = ["GranuleContent", "write_granule"]
+__all__ = ["GranuleContent", "GranuleRecord", "coord_arrays", "object_keys", "root_key", "write_granule"]
 
 _CF_TIME = {"units": "nanoseconds since 1970-01-01", "calendar": "proleptic_gregorian", "standard_name": "time"}
 
@@ -49,6 +52,16 @@ class GranuleContent:
     headers
         Every header value of the sources, verbatim, by their SHA-256; numbers that are not finite are stored as
         the texts "NaN", "Infinity" and "-Infinity", since JSON has none.
+    files
+        The sources whole, as the ledger has them: from these it is rebuilt.
+    replaces
+        Ids of the rows that this one stands for.
+    instead
+        Keys of the granules that this one stands for: they may be gone, and their commits are whole all the same.
+    supersedes
+        Contents (SHA-256) of sources whose rows go when this one comes.
+    left_out
+        What is recorded of granules that it replaces and whose samples others serve.
     """
 
     samples: NDArray[Any]
@@ -57,8 +70,85 @@ class GranuleContent:
     recorded: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     attrs: Mapping[str, Scalar] = field(default_factory=dict)
     headers: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[Source, ...] = ()
     replaces: tuple[str, ...] = ()
+    instead: tuple[str, ...] = ()
+    supersedes: tuple[str, ...] = ()
     left_out: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GranuleRecord:
+    """What a granule's root tells of it: enough to rebuild the index and the ledger, and to find any damage.
+
+    Parameters
+    ----------
+    dataset, row
+        As they were when it was written; the row knows no ETags.
+    commit
+        Keys of all granules of its commit, in order.
+    instead, supersedes
+        Keys of the granules that it stands for, and contents (SHA-256) whose rows went when it came.
+    files
+        Its sources; their row ids are left out.
+    objects
+        Size and SHA-256 (hex) of each of its objects but the root, by key.
+    headers
+        Header values of the sources.
+    """
+
+    dataset: Dataset
+    row: Row
+    commit: tuple[str, ...]
+    instead: tuple[str, ...]
+    supersedes: tuple[str, ...]
+    files: tuple[Source, ...]
+    objects: Mapping[str, tuple[int, str]]
+    headers: Mapping[str, Any]
+
+    @classmethod
+    def decode(cls, key: str, data: Buffer) -> GranuleRecord:
+        """Return what the root of the granule `key` holds.
+
+        Raises
+        ------
+        DamagedData
+            The bytes were altered, or are another granule's.
+        """
+        name = root_key(key)
+        attributes = signed(name, data)["attributes"]
+        held = attributes["lightkeep"]
+        if held["row"]["key"] != key:
+            raise DamagedData(f"{name}: the root of the granule {held['row']['key']} lies in its place")
+        return cls(
+            dataset=Dataset.from_json(held["dataset"]),
+            row=Row.from_json(held["row"]),
+            commit=tuple(held["commit"]),
+            instead=tuple(held["instead"]),
+            supersedes=tuple(held.get("supersedes", ())),
+            files=tuple(Source.from_json(source) for source in held["files"]),
+            objects={f"{key}/{place}": (size, sha256) for place, (size, sha256) in held["objects"].items()},
+            headers=attributes["headers"],
+        )
+
+
+def root_key(key: str) -> str:
+    """Return the key of the root of a granule: the object that is put last."""
+    return f"{key}/zarr.json"
+
+
+def coord_arrays(dataset: Dataset) -> dict[str, int]:
+    """Return the names of the coordinates that each granule of a dataset holds, and how many dims each has."""
+    arrays = {name: coord.to_numpy() for name, coord in dataset.coords.items()}
+    return {name: values.ndim for name, values in arrays.items() if values.dtype.kind in "iuf"}
+
+
+def object_keys(row: Row, coords: Mapping[str, int]) -> list[str]:
+    """Return the keys of all objects of a granule, given the coordinates that it holds."""
+    arrays = [f"{row.key}/{name}/c/{'/'.join('0' * count)}" for name, count in {"time": 1, **coords}.items()]
+    stored = [row.data.key, *arrays, *(extra.key for extra in row.extras.values())]
+    names = ["data", "time", *coords, *row.extras]
+    return [*stored, *(f"{row.key}/{name}/zarr.json" for name in names), root_key(row.key)]
 
 
 def write_granule(
@@ -131,14 +221,19 @@ def _root_attributes(row: Row, dataset: Dataset, content: GranuleContent, batch:
     """Return what a granule tells of itself: enough to rebuild its row without the index."""
     attrs = {**dataset.attrs, **content.attrs}
     return {
-        **{name: value for name, value in attrs.items() if value is not None},
-        "lightkeep": {
+        "lightkeep": {  # first, so that nothing named `sealed` can stand before this one
+            "sealed": "0" * 64,
             "format": layout.FORMAT_VERSION,
             "dataset": dataset.to_json(),
             "row": row.to_json(),
             "commit": list(batch),
+            "instead": list(content.instead),
+            **({"supersedes": list(content.supersedes)} if content.supersedes else {}),
             **({"left_out": list(content.left_out)} if content.left_out else {}),
+            "files": [replace(source, rows=()).to_json() for source in content.files],
+            "objects": {},
         },
+        **{name: value for name, value in attrs.items() if value is not None and name not in {"lightkeep", "headers"}},
         "headers": dict(content.headers),
     }
 
@@ -194,14 +289,17 @@ class _Writer:
             lengths=tuple(lengths) or (len(body),),
         )
 
-    def finish(self, attributes: Mapping[str, Any]) -> dict[str, str]:
-        """Put everything, the root last, and return the etag of each object."""
+    def finish(self, attributes: dict[str, Any]) -> dict[str, str]:
+        """Put everything, the root last with the checksums of all else, and return the etag of each object."""
         objects = [
             *self._objects,
             *((f"{self._key}/{name}/zarr.json", _json(held)) for name, held in self._metadata.items()),
         ]
+        attributes["lightkeep"]["objects"] = {
+            key.removeprefix(f"{self._key}/"): (len(body), hashlib.sha256(body).hexdigest()) for key, body in objects
+        }
         etags: dict[str, str] = dict(zip((key for key, _ in objects), self._store.create_many(objects), strict=True))
-        self._store.create(f"{self._key}/zarr.json", _json(group_metadata(attributes, self._metadata)))
+        self._store.create(root_key(self._key), sign(_json(group_metadata(attributes, self._metadata))))
         return etags
 
 

@@ -9,10 +9,11 @@ import uuid
 
 from archive.errors import Conflict, InvalidInput, NotFound
 from archive.index import layout
+from archive.index.sealed import sign, signed
 from archive.index.snapshot import Snapshot, check_version
 from archive.store import Get, List, Store, probe
 
-__all__ = ["initialise"]
+__all__ = ["initialise", "new_root"]
 
 
 def initialise(store: Store) -> bool:
@@ -30,25 +31,31 @@ def initialise(store: Store) -> bool:
         if isinstance(reply, BaseException) and not isinstance(reply, NotFound):
             raise reply
     if not isinstance(root, NotFound):
-        check_version(json.loads(bytes(root.data))["format"])
+        check_version(signed(layout.ROOT, root.data)["format"])
         if isinstance(current, NotFound):
             _first_snapshot(store)
         return False
     if not isinstance(found, NotFound) and found:
         raise InvalidInput(f"{store.url} is not empty ({found[0].key}) and no archive; choose an empty prefix")
     probe(store)
-    document = {
-        "lightkeep": "archive",
-        "format": layout.FORMAT_VERSION,
-        "id": str(uuid.uuid4()),
-        "created": time.time(),
-    }
     try:
-        store.create(layout.ROOT, json.dumps(document).encode())
+        store.create(layout.ROOT, new_root())
     except Conflict:
         return False
     _first_snapshot(store)
     return True
+
+
+def new_root() -> bytes:
+    """Return the object that says of a place that it is an archive."""
+    document = {
+        "lightkeep": "archive",
+        "sealed": "0" * 64,
+        "format": layout.FORMAT_VERSION,
+        "id": str(uuid.uuid4()),
+        "created": time.time(),
+    }
+    return sign(json.dumps(document).encode())
 
 
 def _first_snapshot(store: Store) -> None:

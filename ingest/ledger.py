@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from archive.errors import DamagedData, NotFound
@@ -23,12 +25,17 @@ _COLUMNS = ("url", "size", "stamp", "sha256", "format", "version", "dataset", "r
 
 
 class Ledger:
-    """What is known of sources: by name as they were seen, and by content."""
+    """What is known of sources: by name as they were seen, and by content.
+
+    One thread may ask while another adds.
+    """
 
     def __init__(self, sources: Iterable[Source]) -> None:
         self._seen: dict[tuple[str, int, str], Source] = {}
         self._hashes: dict[str, Source] = {}
+        self._sizes: dict[int, set[str]] = defaultdict(set)
         self._urls: dict[str, Source] = {}
+        self._lock = threading.Lock()
         for source in sources:
             self.add(source)
 
@@ -37,10 +44,12 @@ class Ledger:
 
     def add(self, source: Source) -> None:
         """Take in a source."""
-        self._seen[source.url, source.size, source.stamp] = source
-        if source.rows:  # else a copy: what it is a copy of may have been removed since
-            self._hashes.setdefault(source.sha256, source)
-        self._urls[source.url] = source
+        with self._lock:
+            self._seen[source.url, source.size, source.stamp] = source
+            if source.rows:  # else a copy: what it is a copy of may have been removed since
+                self._hashes.setdefault(source.sha256, source)
+                self._sizes[source.size].add(source.sha256)
+            self._urls[source.url] = source
 
     def seen(self, url: str, size: int, stamp: str) -> Source | None:
         """Return the source that was under this name, if it looks unchanged and its content is held."""
@@ -57,7 +66,8 @@ class Ledger:
 
     def hashes_of_size(self, size: int) -> frozenset[str]:
         """Return the contents of a size that are known: what a file of this size may be a copy of."""
-        return frozenset(sha for sha, source in self._hashes.items() if source.size == size)
+        with self._lock:
+            return frozenset(self._sizes.get(size, ()))
 
     def sources(self) -> list[Source]:
         """Return each source once."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from archive.lazy import StoredPart
 from archive.read import load_many
 from archive.store import Get
 from ingest.encoders import encoders
-from ingest.granule import GranuleContent, write_granule
+from ingest.granule import GranuleContent, GranuleRecord, root_key, write_granule
 from ingest.headers import each_whole, shared_once
 
 if TYPE_CHECKING:
@@ -74,14 +73,24 @@ def rewrite(
             held = next(stamps) if name in part.row.extras else part.row.time.cut(part.start, part.stop).to_ns()
             recorded[name].append(held.astype(np.int64, copy=False))
     kept = {(part.row.id, part.row.key) for part in parts}
+    wanted = {source.sha256 for part in parts for source in sources_of(part)}
+    records = _records_of(store, parts)
+    headers = {sha256: header for record in records for sha256, header in each_whole(record.headers).items()}
+    files = [source for record in records for source in record.files]
     content = GranuleContent(
         samples=np.concatenate(samples) if len(samples) > 1 else samples[0],
         time=TimeAxis.concatenate(part.row.time.cut(part.start, part.stop) for part in parts),
         sources=_joined([source for part in parts for source in sources_of(part)]),
         recorded={name: np.concatenate(values) for name, values in recorded.items()},
         attrs=parts[0].row.attrs,
-        headers=_headers_of(store, parts),
+        headers=shared_once(
+            {sha256: header for sha256, header in sorted(headers.items()) if sha256 in wanted},
+        ),
+        files=tuple({source.sha256: source for source in files if source.sha256 in wanted}.values()),
         replaces=tuple(dict.fromkeys(name for row in replaces for name in (row.id, *row.replaces))),
+        instead=tuple(
+            dict.fromkeys([*(row.key for row in replaces), *(key for one in records for key in one.instead)])
+        ),
         left_out=tuple(_left_out(row) for row in replaces if (row.id, row.key) not in kept),
     )
     return write_granule(store, dataset, content, key=key, batch=batch, mapped=encoders().map)
@@ -122,16 +131,14 @@ def _left_out(row: Row) -> dict[str, Any]:
     }
 
 
-def _headers_of(store: Store, parts: Sequence[Part]) -> dict[str, Any]:
-    """Return the headers of the sources of some granules, each in full."""
+def _records_of(store: Store, parts: Sequence[Part]) -> list[GranuleRecord]:
+    """Return what the granules tell of themselves, one after the other."""
     keys = list(dict.fromkeys(part.row.key for part in parts))
-    wanted = {source.sha256 for part in parts for source in sources_of(part)}
-    headers: dict[str, Any] = {}
-    for key, reply in zip(keys, store.wave([Get(f"{key}/zarr.json") for key in keys], return_errors=True), strict=True):
+    records = []
+    for key, reply in zip(keys, store.wave([Get(root_key(key)) for key in keys], return_errors=True), strict=True):
         if isinstance(reply, NotFound):
-            raise DamagedData(f"{key}/zarr.json: the object is missing; run lightkeep verify")
+            raise DamagedData(f"{root_key(key)}: the object is missing; run lightkeep verify")
         if isinstance(reply, BaseException):
             raise reply
-        held = each_whole(json.loads(bytes(reply.data))["attributes"].get("headers", {}))
-        headers.update({sha256: header for sha256, header in held.items() if sha256 in wanted})
-    return shared_once(headers)
+        records.append(GranuleRecord.decode(key, reply.data))
+    return records

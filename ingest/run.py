@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from archive.errors import Conflict
+from archive.errors import Conflict, StoreTrouble
 from archive.index import layout
 from archive.index.commits import Commit, Source
 from archive.index.dataset import Dataset
@@ -17,21 +14,25 @@ from archive.index.sealed import seal, unseal
 from archive.view import View, open_view
 from ingest.fold import FoldPace
 from ingest.ledger import Ledger, read_segments
-from ingest.plan import IngestPlan, Settings, check_same, make_plan
+from ingest.plan import IngestPlan, Planner, Settings, check_same, make_plan
 from ingest.quarantine import set_aside
 from ingest.sources import SourceOptions, scan
-from ingest.task import Refusal, Task, TaskResult, run_task
+from ingest.supersede import supersede
+from ingest.task import Refusal, Task, TaskResult, TaskSource
+from ingest.workers import Hiring, completed, hired
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
+    from concurrent.futures import Executor
 
     from archive.index.rows import Row
     from archive.index.snapshot import Snapshot
     from archive.store import Store
+    from ingest.sources import Found
 
-__all__ = ["IngestReport", "Progress", "ingest", "plan_ingest"]
+__all__ = ["IngestReport", "Progress", "ingest", "ingest_found", "plan_ingest"]
 
-_TASKS_AHEAD = 2  # tasks handed out for each worker
+_STALE_SECONDS = 12 * 3600.0  # half of the age at which gc takes what no commit names
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,7 +79,7 @@ class Progress:
     """Told how an ingest goes on; each is called with what has been added."""
 
     looked: Callable[[int], None] = lambda _: None
-    planned: Callable[[IngestPlan], None] = lambda _: None
+    planned: Callable[[int, int], None] = lambda _files, _bytes: None
     done: Callable[[int], None] = lambda _: None
 
 
@@ -99,13 +100,24 @@ def plan_ingest(
     view = open_view(store)
     ledger = read_ledger(view)
     found = scan(places, settings.options)
+    planner = planner_of(found, view, ledger, settings, progress)
+    return make_plan(planner), view, ledger
+
+
+def planner_of(
+    found: Sequence[Found], view: View, ledger: Ledger, settings: Settings, progress: Progress | None = None
+) -> Planner:
+    """Return what plans the ingest of files into an archive as a view shows it."""
+    progress = progress or Progress()
     progress.looked(-len(found))
-    lives = {**view.snapshot.incarnations, **{name: held.incarnation for name, held in view.datasets().items()}}
-    plan = make_plan(found, ledger, settings, lives=lives, advance=lambda: progress.looked(1))
-    for name, held in view.datasets().items():
-        if name in plan.datasets:
-            check_same(held, plan.datasets[name])
-    return plan, view, ledger
+    return Planner(
+        found, ledger, settings, known=view.datasets(), lives=lives_of(view), advance=lambda: progress.looked(1)
+    )
+
+
+def lives_of(view: View) -> dict[str, int]:
+    """Return the incarnation of each dataset that is known."""
+    return {**view.snapshot.incarnations, **{name: held.incarnation for name, held in view.datasets().items()}}
 
 
 def ingest(
@@ -115,6 +127,7 @@ def ingest(
     *,
     jobs: int = 1,
     processes: bool = False,
+    dask: str | None = None,
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> IngestReport:
@@ -134,6 +147,9 @@ def ingest(
     processes
         Run them in processes of their own rather than in threads: slower to start, and safe from a
         library that crashes on a damaged file.
+    dask
+        Run them on a Dask cluster: the address of its scheduler, or `"local"` for one of this machine, with
+        `jobs` workers. Workers take credentials from their own environment.
     executor
         Runs the tasks instead.
 
@@ -144,35 +160,94 @@ def ingest(
     StoreTrouble
         The store gave up; what was committed is safe.
     """
-    started = time.monotonic()
     settings, progress = settings or Settings(), progress or Progress()
-    plan, view, ledger = plan_ingest(store, places, settings, progress)
-    progress.planned(plan)
-    report = IngestReport(known=plan.known, refusals=list(plan.refusals), ignored=plan.ignored, raw=plan.samples)
-    set_aside(store, plan.refusals)
-    if plan.groups:
-        datasets = {name: adopt(store, view, held) for name, held in plan.datasets.items()}
-        options = SourceOptions(settings.options)
-        tasks = [
-            Task(
-                store=store,
-                sources=group,
-                datasets={name: datasets[name] for source in group for name in source.datasets},
-                options=options,
-            )
-            for group in plan.groups
-        ]
-        committer = _Committer(store, datasets, ledger, report)
-        with _executor(store, options, min(jobs, len(tasks)), executor, processes=processes) as pool:
-            for result in _completed(pool, tasks, max(jobs, 1) * _TASKS_AHEAD):
-                set_aside(store, result.refusals)
+    found = scan(places, settings.options)
+    hiring = Hiring(jobs=jobs, processes=processes, dask=dask, executor=executor)
+    return ingest_found(store, found, settings, hiring, progress)
+
+
+def ingest_found(
+    store: Store,
+    found: Sequence[Found],
+    settings: Settings,
+    hiring: Hiring,
+    progress: Progress | None = None,
+) -> IngestReport:
+    """Put files that have been found into an archive; `ingest` says the rest."""
+    started = time.monotonic()
+    hiring.check(store, settings.options)
+    progress, report = progress or Progress(), IngestReport()
+    view = open_view(store)
+    ledger = read_ledger(view)
+    planner = planner_of(found, view, ledger, settings, progress)
+    tasks = Tasks(store, view, settings)
+    committer = Committer(store, tasks.datasets, ledger, report)
+    planned = tasks.of(planner, report, progress)
+    first = next(planned, None)
+    if first is not None:
+        with hired(store, hiring, settings.options) as workers:
+            for result in completed(workers, _after(first, planned)):
+                set_aside(store, result.refusals, settings)
                 committer.add(result)
                 committer.flush()  # one commit a task: its granules record each other as one commit
+                committer.fold_when_due()
                 progress.done(len(result.sources) + len(result.refusals))
-        if report.commits:
-            committer.fold()
+    if report.commits:
+        committer.fold()
+    report.known, report.ignored = planner.known, tuple(planner.ignored)
     report.seconds = time.monotonic() - started
     return report
+
+
+def _after(first: Task, rest: Generator[Task]) -> Generator[Task]:
+    yield first
+    yield from rest
+
+
+class Tasks:
+    """Makes tasks of what is planned; a dataset is adopted with the first task that has samples of it."""
+
+    def __init__(self, store: Store, view: View, settings: Settings) -> None:
+        self._store, self._view, self._settings = store, view, settings
+        self.datasets: dict[str, Dataset] = {}
+
+    def refresh(self, view: View) -> None:
+        """Go on with a newer view: datasets may have been removed and begun anew since."""
+        self._view = view
+        for name, held in self.datasets.items():
+            self.datasets[name] = held.reborn(lives_of(view).get(name, 1))
+
+    def of(self, planner: Planner, report: IngestReport, progress: Progress) -> Generator[Task]:
+        """Yield tasks as they are planned, and report what is refused on the way."""
+        for group in planner.groups():
+            self._refused(planner, report)
+            report.raw += group.samples
+            progress.planned(len(group.sources), group.samples)
+            yield self.one(group.sources, planner.datasets)
+        self._refused(planner, report)
+
+    def one(self, sources: tuple[TaskSource, ...], proposed: Mapping[str, Dataset]) -> Task:
+        """Return the task of some sources.
+
+        Raises
+        ------
+        InvalidInput
+            Another writer has given the name to another acquisition meanwhile.
+        """
+        names = {name for source in sources for name in source.datasets}
+        for name in names:
+            if name not in self.datasets:
+                self.datasets[name] = adopt(self._store, self._view, proposed[name])
+            check_same(self.datasets[name], proposed[name])
+        datasets = {name: self.datasets[name] for name in names}
+        return Task(
+            store=self._store, sources=sources, datasets=datasets, options=SourceOptions(self._settings.options)
+        )
+
+    def _refused(self, planner: Planner, report: IngestReport) -> None:
+        refusals, planner.refusals = planner.refusals, []
+        set_aside(self._store, refusals, self._settings)
+        report.refusals.extend(refusals)
 
 
 def adopt(store: Store, view: View, proposed: Dataset) -> Dataset:
@@ -185,6 +260,7 @@ def adopt(store: Store, view: View, proposed: Dataset) -> Dataset:
     """
     known = view.datasets().get(proposed.name)
     if known is not None:
+        check_same(known, proposed)
         return known
     key = layout.dataset_key(proposed.name)
     try:
@@ -196,19 +272,26 @@ def adopt(store: Store, view: View, proposed: Dataset) -> Dataset:
     return proposed
 
 
-class _Committer:
+class Committer:
     """Makes what tasks have done visible, in few commits, and folds when it is time."""
 
     def __init__(self, store: Store, datasets: dict[str, Dataset], ledger: Ledger, report: IngestReport) -> None:
         self._store, self._datasets, self._ledger, self._report = store, datasets, ledger, report
         self._rows: list[Row] = []
         self._sources: list[Source] = []
+        self._replaced: set[str] = set()
         self._pace = FoldPace(store)
 
     def add(self, result: TaskResult) -> None:
         """Take in what a task has done."""
         report = self._report
-        fresh = [row for row in result.rows if not self._all_held(row)]
+        if time.time() - result.begun > _STALE_SECONDS and result.rows:
+            raise StoreTrouble(
+                f"{self._store.url}: a task took over {_STALE_SECONDS / 3600:.0f} hours, and gc may remove what it put "
+                "before it can be committed; run the same command again"
+            )
+        fresh = [row for row in result.rows if result.replaced or not self._all_held(row)]
+        self._replaced |= result.replaced
         self._rows.extend(fresh)
         self._sources.extend(result.sources)
         for source in result.sources:
@@ -224,14 +307,27 @@ class _Committer:
         return all(self._ledger.held(source.sha256) is not None for source in row.sources)
 
     def flush(self) -> None:
-        """Commit what has been taken in, if anything, and fold if it is time."""
+        """Commit what has been taken in, if anything."""
         if not self._rows and not self._sources:
             return
         used = {row.dataset for row in self._rows}
-        put_commit(self._store, self._rows, self._sources, {name: self._datasets[name] for name in sorted(used)})
-        self._rows, self._sources = [], []
+        datasets = {name: self._datasets[name] for name in sorted(used)}
+        if self._replaced:
+            made = supersede(self._store, self._rows, self._sources, datasets, frozenset(self._replaced))
+            self._report.snapshot = made.number
+        else:
+            put_commit(self._store, self._rows, self._sources, datasets)
+        self._rows, self._sources, self._replaced = [], [], set()
         self._report.commits += 1
-        self._note(self._pace.committed())
+        self._pace.committed()
+
+    def fold_due(self) -> float:
+        """Return when the next fold is due, by the clock that only goes on."""
+        return self._pace.due()
+
+    def fold_when_due(self) -> None:
+        """Fold, if it is time."""
+        self._note(self._pace.fold_when_due())
 
     def fold(self) -> None:
         """Fold what is left; who is not first leaves it to the other."""
@@ -250,48 +346,3 @@ def put_commit(store: Store, rows: Sequence[Row], sources: Sequence[Source], dat
     )
     store.create(commit.key, commit.encode())
     return commit
-
-
-@contextmanager
-def _executor(
-    store: Store, options: SourceOptions, jobs: int, given: Executor | None, *, processes: bool
-) -> Iterator[Executor | None]:
-    """Give what runs the tasks: `None` for this very thread.
-
-    Threads serve as well as processes, since hashing and encoding release the GIL, and start at once.
-    """
-    if given is not None:
-        yield given
-    elif jobs <= 1:
-        yield None
-    elif processes and store.travels and options.travels:
-        # Threads of obstore and HDF5 do not survive a fork, so processes are spawned.
-        with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-            yield pool
-    else:
-        with ThreadPoolExecutor(jobs, thread_name_prefix="lightkeep-ingest") as threads:
-            yield threads
-
-
-def _completed(pool: Executor | None, tasks: Sequence[Task], ahead: int) -> Iterator[TaskResult]:
-    """Yield results as they come, with a bounded number of tasks handed out."""
-    if pool is None:
-        for task in tasks:
-            yield run_task(task)
-        return
-    waiting: set[Future[TaskResult]] = set()
-    rest = iter(tasks)
-    try:
-        while True:
-            for task in rest:
-                waiting.add(pool.submit(run_task, task))
-                if len(waiting) >= ahead:
-                    break
-            if not waiting:
-                return
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield future.result()
-    finally:
-        for future in waiting:
-            future.cancel()

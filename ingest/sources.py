@@ -11,12 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from archive.errors import InvalidInput, MissingExtra, NotFound, SourceChanged, StoreTrouble
+from archive.errors import (
+    AccessDenied,
+    FormatError,
+    InvalidInput,
+    MissingExtra,
+    NotFound,
+    SourceChanged,
+    StoreTrouble,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Found", "OpenSource", "SourceOptions", "open_source", "scan"]
+__all__ = ["Found", "OpenSource", "SourceOptions", "look_up", "open_source", "scan"]
 
 _BLOCK = 4 << 20
 IN_MEMORY = 256 << 20  # a remote file up to this size is fetched once, whole
@@ -128,10 +136,29 @@ def scan(places: Sequence[str], options: Mapping[str, Any] | None = None) -> lis
     return [found[url] for url in sorted(found)]
 
 
+def look_up(url: str, options: Mapping[str, Any] | None = None) -> Found | None:
+    """Return a file by its very URL, whatever signs are in it; `None` if there is none.
+
+    Raises
+    ------
+    StoreTrouble
+        Its place cannot be asked.
+    """
+    files, path = _filesystem(url, options or {})
+    try:
+        files.invalidate_cache()
+        return _found(files, path, files.info(path), named=True)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreTrouble(f"{url}: cannot be looked up ({error})") from error
+
+
 def _scan_one(place: str, options: Mapping[str, Any]) -> list[Found]:
     local = "://" not in place
     files, path = _filesystem(str(Path(place).expanduser().resolve()) if local else place, options)
     try:
+        files.invalidate_cache()
         if any(sign in path for sign in "*?["):
             states = {name: state for name, state in files.glob(path, detail=True).items() if state["type"] == "file"}
         elif files.isdir(path):
@@ -188,7 +215,7 @@ def open_source(found: Found, options: Mapping[str, Any] | None = None, *, diges
     files, path = _filesystem(found.url, options or {})
     _check(files, path, found)
     try:
-        with files.open(path, "rb") as raw:
+        with _opened(files, path, found) as raw:
             file = cast("BinaryIO", raw)
             if digest and "file" not in files.protocol and found.size <= IN_MEMORY:
                 file = io.BytesIO(raw.read())
@@ -196,6 +223,15 @@ def open_source(found: Found, options: Mapping[str, Any] | None = None, *, diges
     except (ConnectionError, TimeoutError) as error:
         raise StoreTrouble(f"{found.url}: broke off while it was read ({error}); try again") from error
     _check(files, path, found)
+
+
+def _opened(files: Any, path: str, found: Found) -> Any:
+    try:
+        return files.open(path, "rb")
+    except PermissionError as error:
+        if "file" in files.protocol:
+            raise FormatError(f"{found.url}: may not be read; give this user permission and ingest it again") from error
+        raise AccessDenied(f"{found.url}: the credentials for raw files may not read it ({error})") from error
 
 
 def _digest(file: BinaryIO) -> str:

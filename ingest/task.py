@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from archive.coords import TimeAxis
-from archive.errors import FormatError, SourceChanged
+from archive.errors import FormatError, NotFound, SourceChanged, StoreTrouble
 from archive.index.commits import Source
 from archive.index.layout import new_granule_key
 from archive.index.rows import Row, SourceRange
@@ -20,10 +21,10 @@ from ingest.formats import format_named, open_format
 from ingest.granule import GranuleContent, write_granule
 from ingest.headers import shared_once
 from ingest.naming import fingerprint_of, time_of
-from ingest.sources import Found, OpenSource, SourceOptions, open_source
+from ingest.sources import Found, OpenSource, SourceOptions, open_source, scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from numpy.typing import NDArray
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from archive.model import Block, Description
     from archive.store import Store
 
-__all__ = ["Refusal", "Task", "TaskResult", "TaskSource", "run_task"]
+__all__ = ["Refusal", "Task", "TaskResult", "TaskSource", "check_sources", "reread", "run_task"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,8 @@ class TaskSource:
         Contents (SHA-256) of the same size that the archive holds already.
     earlier
         Content that came in under the same URL before, where there was one.
+    anew
+        Store it anew, even if the archive holds the same content already.
     """
 
     found: Found
@@ -58,6 +61,7 @@ class TaskSource:
     datasets: tuple[str, ...]
     copies: frozenset[str] = frozenset()
     earlier: str | None = None
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,20 +79,45 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """A source that was set aside, and why."""
+    """A source that was set aside, and why.
+
+    Parameters
+    ----------
+    found
+        The file.
+    reason, kind
+        What is wrong with it, and the class of the error.
+    earlier
+        Content (SHA-256) that came in under the same URL before, where there was one.
+    """
 
     found: Found
     reason: str
     kind: str
+    earlier: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult:
-    """What came of a task: rows not yet visible, sources that are in them, and what was refused."""
+    """What came of a task.
+
+    Parameters
+    ----------
+    rows, sources
+        Rows not yet visible, and the sources that are in them.
+    refusals
+        What was refused.
+    replaced
+        Contents (SHA-256) that these rows stand for from now on: of files that have changed, or come anew.
+    begun
+        When its first granule was put at the earliest, s since 1970 by the worker's clock.
+    """
 
     rows: tuple[Row, ...] = ()
     sources: tuple[Source, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    replaced: frozenset[str] = frozenset()
+    begun: float = 0.0
 
 
 @dataclass(slots=True)
@@ -124,18 +153,18 @@ def run_task(task: Task) -> TaskResult:
     left = list(task.sources)
     while left:
         try:
-            rows, sources = _attempt(task, left)
+            result = _attempt(task, left)
         except _SourceFailed as failed:
             left.remove(failed.source)
-            refusals.append(refusal_of(failed.source.found, failed.error))
+            refusals.append(refusal_of(failed.source.found, failed.error, failed.source.earlier))
         else:
-            return TaskResult(rows=tuple(rows), sources=tuple(sources), refusals=tuple(refusals))
+            return replace(result, refusals=tuple(refusals))
     return TaskResult(refusals=tuple(refusals))
 
 
-def refusal_of(found: Found, error: Exception) -> Refusal:
+def refusal_of(found: Found, error: Exception, earlier: str | None) -> Refusal:
     """Return why a file is set aside, in one line."""
-    return Refusal(found=found, reason=" ".join(str(error).split()), kind=type(error).__name__)
+    return Refusal(found=found, reason=" ".join(str(error).split()), kind=type(error).__name__, earlier=earlier)
 
 
 class _SourceFailed(Exception):
@@ -144,11 +173,13 @@ class _SourceFailed(Exception):
         self.source, self.error = source, error
 
 
-def _attempt(task: Task, sources: Iterable[TaskSource]) -> tuple[list[Row], list[Source]]:
+def _attempt(task: Task, sources: Iterable[TaskSource]) -> TaskResult:
     """Return rows and ledger entries for sources that are all taken to be good."""
+    begun = time.time()
     held: list[_Held] = []
     opened: dict[str, tuple[TaskSource, OpenSource]] = {}
     copies: list[tuple[TaskSource, str]] = []
+    replaced: set[str] = set()
     current: list[TaskSource] = []
     versions: dict[str, str] = {}
     with ExitStack() as stack:
@@ -157,11 +188,10 @@ def _attempt(task: Task, sources: Iterable[TaskSource]) -> tuple[list[Row], list
             try:
                 entered = stack.enter_context(_guarded(open_source(source.found, task.options), source))
                 if source.earlier not in {None, entered.sha256}:
-                    raise SourceChanged(
-                        f"{source.found.url}: is not the file that was ingested under this name; the archive keeps "
-                        "the first one: ingest the new one under another name, or with another --dataset"
-                    )
-                if entered.sha256 in source.copies or entered.sha256 in opened:
+                    replaced.add(str(source.earlier))
+                if source.anew:
+                    replaced.add(entered.sha256)
+                if (entered.sha256 in source.copies and not source.anew) or entered.sha256 in opened:
                     copies.append((source, entered.sha256))
                     continue
                 opened[entered.sha256] = (source, entered)
@@ -174,14 +204,34 @@ def _attempt(task: Task, sources: Iterable[TaskSource]) -> tuple[list[Row], list
                 )
             except FormatError as error:
                 raise _SourceFailed(source, error) from error
-        rows = _write(task, held)
+        files = _files(opened, copies, versions)
+        rows = _write(task, held, files, tuple(sorted(replaced - opened.keys())))
     made: dict[str, list[str]] = {}
     for row in rows:
         for part in row.sources:
             made.setdefault(part.sha256, []).append(row.id)
-    entries = [(source, sha, tuple(dict.fromkeys(made.get(sha, ())))) for sha, (source, _) in opened.items()]
-    entries += [(source, sha, ()) for source, sha in copies]
-    return rows, [
+    first = {source.sha256: source.url for source in reversed(files)}  # a copy of a source made no rows
+    return TaskResult(
+        rows=tuple(rows),
+        sources=tuple(
+            replace(source, rows=tuple(dict.fromkeys(made.get(source.sha256, ()))))
+            if first[source.sha256] == source.url
+            else source
+            for source in files
+        ),
+        replaced=frozenset(replaced),
+        begun=begun,
+    )
+
+
+def _files(
+    opened: Mapping[str, tuple[TaskSource, OpenSource]],
+    copies: Iterable[tuple[TaskSource, str]],
+    versions: Mapping[str, str],
+) -> list[Source]:
+    """Return the ledger's entry for each source, without its rows; copies last."""
+    entries = [*((source, sha) for sha, (source, _) in opened.items()), *copies]
+    return [
         Source(
             url=source.found.url,
             size=source.found.size,
@@ -190,9 +240,8 @@ def _attempt(task: Task, sources: Iterable[TaskSource]) -> tuple[list[Row], list
             format=source.format,
             version=versions.get(sha, ""),
             dataset=source.datasets[0] if source.datasets else "",
-            rows=ids,
         )
-        for source, sha, ids in entries
+        for source, sha in entries
     ]
 
 
@@ -223,7 +272,7 @@ def _described(source: TaskSource, opened: OpenSource) -> Description:
     return description
 
 
-def _write(task: Task, held: list[_Held]) -> list[Row]:
+def _write(task: Task, held: list[_Held], files: Iterable[Source], supersedes: tuple[str, ...]) -> list[Row]:
     pieces: list[tuple[Dataset, list[_Part], TimeAxis]] = []
     by_dataset: dict[str, list[_Held]] = {}
     for item in held:
@@ -237,7 +286,14 @@ def _write(task: Task, held: list[_Held]) -> list[Row]:
     batch = [new_granule_key(dataset.name, time.first) for dataset, _, time in pieces]
     mapped = encoders().map
     return [
-        write_granule(task.store, dataset, _content(parts, time, dataset), key=key, batch=batch, mapped=mapped)
+        write_granule(
+            task.store,
+            dataset,
+            replace(_content(parts, time, dataset, files), supersedes=supersedes),
+            key=key,
+            batch=batch,
+            mapped=mapped,
+        )
         for key, (dataset, parts, time) in zip(batch, pieces, strict=True)
     ]
 
@@ -282,7 +338,7 @@ def _pieces(group: list[_Held], dataset: Dataset) -> Iterator[tuple[list[_Part],
         yield parts, time.cut(start, stop)
 
 
-def _content(parts: list[_Part], time: TimeAxis, dataset: Dataset) -> GranuleContent:
+def _content(parts: list[_Part], time: TimeAxis, dataset: Dataset, files: Iterable[Source]) -> GranuleContent:
     samples = np.empty((time.size, *dataset.widths), dtype=dataset.dtype)
     done = 0
     for item, start, stop in parts:
@@ -291,6 +347,7 @@ def _content(parts: list[_Part], time: TimeAxis, dataset: Dataset) -> GranuleCon
         except FormatError as error:
             raise _SourceFailed(item.source, error) from error
         done += stop - start
+    hashes = {item.opened.sha256 for item, _, _ in parts}
     names = {name for item, _, _ in parts for name, coord in item.block.coords.items() if coord.dims == ("time",)}
     return GranuleContent(
         samples=samples,
@@ -302,7 +359,74 @@ def _content(parts: list[_Part], time: TimeAxis, dataset: Dataset) -> GranuleCon
         },
         attrs=_differences([item.block.attrs for item, _, _ in parts], dataset),
         headers=shared_once({item.opened.sha256: item.description.header for item, _, _ in parts}),
+        files=tuple(source for source in files if source.sha256 in hashes),
     )
+
+
+def reread(
+    row: Row,
+    dataset: Dataset,
+    files: Sequence[Source],
+    options: Mapping[str, Any],
+    known: dict[Found, str] | None = None,
+) -> GranuleContent:
+    """Return what the granule of a row was made of, read from its sources again.
+
+    Parameters
+    ----------
+    files
+        The sources; more than one may be of one content, and the first that can be read serves.
+    options
+        For the places of raw files, as fsspec takes them.
+    known
+        SHA-256 of files that were hashed before; those that are hashed now are added.
+
+    Raises
+    ------
+    NotFound
+        A source is not where it was, or is no longer the same.
+    FormatError
+        A source cannot be read.
+    """
+    hashes = dict.fromkeys(part.sha256 for part in row.sources)
+    with ExitStack() as stack:
+        opened = {sha: _opened_again(stack, sha, files, options, {} if known is None else known) for sha in hashes}
+        parts: list[_Part] = []
+        for part in row.sources:
+            source, file, description = opened[part.sha256]
+            held = _Held(source, file, description, part.block, time_of(description.blocks[part.block]))
+            parts.append((held, part.start, part.stop))
+        if sum(stop - start for _, start, stop in parts) != row.time.size:
+            raise NotFound(f"{row.key}: its samples are a choice from sources that overlap; they are not read again")
+        return _content(parts, row.time, dataset, files)
+
+
+def check_sources(row: Row, files: Sequence[Source], options: Mapping[str, Any], known: dict[Found, str]) -> None:
+    """Raise unless the sources of a row are still where they were, with the same content; see `reread`."""
+    for sha in dict.fromkeys(part.sha256 for part in row.sources):
+        with ExitStack() as stack:
+            _opened_again(stack, sha, files, options, known)
+
+
+def _opened_again(
+    stack: ExitStack, sha256: str, files: Iterable[Source], options: Mapping[str, Any], known: dict[Found, str]
+) -> tuple[TaskSource, OpenSource, Description]:
+    tried: list[str] = []
+    for file in files:
+        if file.sha256 != sha256:
+            continue
+        try:
+            found = scan([file.url], options)[0]
+            entered = stack.enter_context(open_source(found, options, digest=found not in known))
+        except (NotFound, StoreTrouble, SourceChanged) as error:
+            tried.append(str(error))
+            continue
+        if known.setdefault(found, entered.sha256) == sha256:
+            entered.sha256 = sha256
+            source = TaskSource(found=found, format=file.format, datasets=())
+            return source, entered, open_format(format_named(file.format)).describe(entered.file)
+        tried.append(f"{file.url}: is not the file that was ingested")
+    raise NotFound("; ".join(tried) or f"the source with SHA-256 {sha256} is known under no name")
 
 
 def _stamps(item: _Held, name: str, start: int, stop: int) -> NDArray[np.int64]:

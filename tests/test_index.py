@@ -406,6 +406,7 @@ def test_writers_that_do_not_know_of_each_other_fold_about_every_32_commits(stor
         for number in range(30):
             commit(mine, row(30 * writer + number))
             pace.committed()
+            pace.fold_when_due()
             young.append(len(mine.entries(layout.COMMITS)))
         return pace.folds
 

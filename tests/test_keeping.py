@@ -17,6 +17,7 @@ from archive.view import open_view
 from ingest.collect import collect
 from ingest.compact import compact
 from ingest.initialise import initialise
+from ingest.plan import Settings
 from ingest.remove import remove
 from ingest.run import ingest
 from ingest.swap import read_current
@@ -307,3 +308,55 @@ def test_a_listed_commit_that_was_folded_before_current_was_read_is_no_damage(pl
     store.wave = older_list  # type: ignore[method-assign,assignment]
     view = open_view(store)
     assert sum(table.spans.columns[4].sum() for table in view.tables(None)) == len(truth)
+
+
+def test_a_changed_file_replaces_its_earlier_self_and_nothing_else(place: str, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    truth = np.concatenate([write(raw, number) for number in range(3)])
+    ingest(open_store(place), [str(raw)])
+    assert len(granules(open_store(place))) == 1  # one granule of three files
+    before = read_current(open_store(place)).snapshot.number
+    changed = truth.copy()
+    changed[SAMPLES : 2 * SAMPLES] = write(raw, 1, seed=77)
+    report = ingest(open_store(place), [str(raw)])
+    assert (report.sources, report.known, report.refusals) == (1, 2, [])
+    np.testing.assert_array_equal(held(place), changed)
+    np.testing.assert_array_equal(held(place, before), truth)
+    assert ingest(open_store(place), [str(raw)]).sources == 0
+    compact(open_store(place))
+    np.testing.assert_array_equal(held(place), changed)
+    changed[SAMPLES : 2 * SAMPLES] = write(raw, 1)  # and back again
+    ingest(open_store(place), [str(raw)])
+    np.testing.assert_array_equal(held(place), truth)
+
+
+def test_a_file_that_changes_place_in_time_leaves_a_gap_behind(place: str, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    first, _, third = (write(raw, number) for number in range(3))
+    ingest(open_store(place), [str(raw)])
+    moved = write(raw, 1, first=5 * SAMPLES, seed=5)
+    ingest(open_store(place), [str(raw)])
+    assert [len(patch.data) for patch in lk.open(place)] == [SAMPLES, SAMPLES, SAMPLES]
+    np.testing.assert_array_equal(held(place), np.concatenate([first, third, moved]))
+
+
+def test_content_that_another_file_holds_too_stays(place: str, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    first = write(raw, 0)
+    (raw / "copy.h5").write_bytes((raw / "000.h5").read_bytes())
+    ingest(open_store(place), [str(raw)])
+    other = write(raw, 0, first=3 * SAMPLES, seed=9)
+    ingest(open_store(place), [str(raw)])
+    np.testing.assert_array_equal(held(place), np.concatenate([first, other]))
+
+
+def test_replacing_reads_everything_again_and_nothing_doubles(place: str, tmp_path: Path) -> None:
+    truth = fill(place, tmp_path / "raw", 4)
+    report = ingest(open_store(place), [str(tmp_path / "raw")], Settings(anew=True))
+    assert (report.sources, report.known) == (4, 0)
+    np.testing.assert_array_equal(held(place), truth)
+    store = open_store(place)
+    assert len(open_view(store).tables(None)[0].sources) == 1
+    assert ingest(store, [str(tmp_path / "raw")]).sources == 0
+    assert collect(store, AT_ONCE).objects > 0
+    np.testing.assert_array_equal(held(place), truth)

@@ -12,6 +12,7 @@ from archive.errors import InvalidInput
 __all__ = [
     "COMMITS",
     "CURRENT",
+    "DAMAGED",
     "DATA",
     "FOLDING",
     "FORMAT_VERSION",
@@ -40,6 +41,7 @@ LEAVES = "index/leaves/"
 LEDGER = "index/ledger/"
 FOLDING = "index/folding/"
 QUARANTINE = "quarantine/"
+DAMAGED = "damaged/"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -65,7 +67,7 @@ def dataset_key(name: str) -> str:
 
 def new_granule_key(dataset: str, start: int) -> str:
     """Return a key never used before: the start (ns) for people, 64 random bits for uniqueness."""
-    stamp = str(np.datetime64(start, "ms")).replace("-", "").replace(":", "").replace(".", "_")
+    stamp = str(np.datetime64(start, "ns").astype("datetime64[ms]")).replace("-", "").replace(":", "").replace(".", "_")
     return granule_key(dataset, f"{stamp}-{secrets.token_hex(8)}")
 
 

@@ -47,6 +47,26 @@ def ingest(
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Tasks that run at once.")] = 1,
     processes: Annotated[bool, typer.Option("--processes", help="In processes, not threads.")] = False,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            "--dask",
+            metavar="ADDRESS",
+            help="On the Dask cluster of this scheduler; local starts one here. "
+            "Its workers take credentials from their own environment.",
+            show_default=False,
+        ),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Read files again that the archive has, and replace what it made of them.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on: take in files as they are finished, until SIGTERM or Ctrl-C.")
+    ] = False,
+    settle: Annotated[
+        float, typer.Option("--settle", min=0, help="Seconds without a change after which a watched file is finished.")
+    ] = 2.0,
+    poll: Annotated[float, typer.Option("--poll", min=0.1, help="Seconds between listings of a watched URL.")] = 5.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     codec: Annotated[
         str, typer.Option("--codec", help="For new datasets: pcodec, or portable for any Zarr reader.")
@@ -66,12 +86,18 @@ def ingest(
 ) -> None:
     """Put raw files into an archive. What is there already is left alone; what cannot be read is set aside.
 
+    A file that has changed since it was ingested replaces what was made of it; older snapshots keep that until gc.
+
+    With --watch it goes on: each file comes in as a granule of its own once it is finished.
+
     Example: `lightkeep ingest raw/2016-03-14 's3://landing/*.h5' s3://bucket/porotomo --jobs 4`
     """
     from archive.codec import CODECS
     from ingest.plan import Settings
     from ingest.run import ingest as run_ingest
     from ingest.run import plan_ingest
+    from ingest.watch import Patience
+    from ingest.workers import Hiring
 
     if len(places) < 2:  # noqa: PLR2004 - a source and an archive
         raise InvalidInput("ingest takes at least one SOURCE and then the archive's URL; see lightkeep ingest --help")
@@ -79,18 +105,50 @@ def ingest(
         raise InvalidInput(f"--codec {codec}: there are {' and '.join(CODECS)}")
     store = opened_store(places[-1], options)
     settings = Settings(
-        dataset=dataset, codec=codec, format=raw_format, options=storage_options(source_options) or None
+        dataset=dataset,
+        codec=codec,
+        format=raw_format,
+        options=storage_options(source_options) or None,
+        anew=replace,
     )
     if dry_run:
         plan, _, _ = plan_ingest(store, places[:-1], settings)
         print_json(_plan_json(plan)) if as_json else _print_plan(plan)
         return
+    if watch:
+        hiring = Hiring(jobs=jobs, processes=processes, dask=dask)
+        report = _watch(store, places[:-1], settings, hiring, Patience(settle=settle, poll=poll), quiet=as_json)
+        print_json(report.to_json()) if as_json else _print_report(report)
+        return
     report = _with_progress(
-        store, places[:-1], settings, partial(run_ingest, jobs=jobs, processes=processes), quiet=as_json
+        store, places[:-1], settings, partial(run_ingest, jobs=jobs, processes=processes, dask=dask), quiet=as_json
     )
     print_json(report.to_json()) if as_json else _print_report(report)
     if report.refusals:
         raise typer.Exit(1)
+
+
+def _watch(store: Any, places: list[str], settings: Any, hiring: Any, patience: Any, *, quiet: bool) -> IngestReport:
+    """Watch until the first SIGTERM or SIGINT; a second one ends it at once, as without us."""
+    import signal
+
+    from ingest.watch import Watch
+
+    def told(line: str) -> None:
+        if not quiet:
+            typer.echo(line, err=True)
+
+    watched = Watch(store, places, settings, hiring, patience=patience, told=told)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def stop(*_: Any) -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        watched.stop()
+
+    for number in before:
+        signal.signal(number, stop)
+    return watched.run()
 
 
 def _with_progress(store: Any, places: list[str], settings: Any, run: Any, *, quiet: bool) -> IngestReport:
@@ -108,20 +166,21 @@ def _with_progress(store: Any, places: list[str], settings: Any, run: Any, *, qu
     )
     with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bars:
         looked = bars.add_task("reading headers", total=None, rate="")
-        state = {"samples": 0.0, "files": 0}
+        planned_so_far = {"files": 0, "bytes": 0}
         taken = bars.add_task("ingesting", total=None, visible=False, rate="")
 
         def look(count: int) -> None:
             bars.update(looked, total=-count) if count < 0 else bars.advance(looked, count)
 
-        def planned(plan: IngestPlan) -> None:
-            state.update(samples=plan.samples / max(plan.sources, 1), files=plan.sources)
-            bars.update(taken, total=plan.sources, visible=True)
+        def planned(files: int, size: int) -> None:
+            planned_so_far["files"] += files
+            planned_so_far["bytes"] += size
+            bars.update(taken, total=planned_so_far["files"], visible=True)
 
         def done(count: int) -> None:
             bars.advance(taken, count)
-            speed = bars.tasks[1].speed
-            bars.update(taken, rate=f"{(speed or 0) * state['samples'] / 1e6:.0f} MB/s")
+            speed = (bars.tasks[1].speed or 0) * planned_so_far["bytes"] / max(planned_so_far["files"], 1)
+            bars.update(taken, rate=f"{speed / 1e6:.0f} MB/s")
 
         report: IngestReport = run(
             store, places, settings, progress=runs.Progress(looked=look, planned=planned, done=done)
