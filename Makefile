@@ -48,9 +48,11 @@ prove: $(STAMP) ## Run the tests that prove the promises with full counts
 demo: $(STAMP) ## Go the whole way on this machine; ARGS='--url file:///tmp/archive' needs no server
 	@$(BIN)/lightkeep demo $(ARGS)
 
-bench: $(STAMP) ## Measure reading and ingest against their limits
+bench: $(STAMP) ## Measure reading, ingest and commits, side by side with others
+	@$(UV) pip install --quiet --python $(BIN)/python --group bench
 	@$(BIN)/python -m bench.read $(ARGS)
 	@$(BIN)/python -m bench.ingest $(ARGS)
+	@$(BIN)/python -m bench.commit $(ARGS)
 
 lock: $(STAMP) ## Resolve the dependencies anew into requirements.lock; ARGS=--upgrade takes the newest
 	@$(UV) pip compile --quiet --generate-hashes --python-version 3.12 --all-extras --group dev --no-emit-index-url \

@@ -87,7 +87,8 @@ def collect(store: Store, retention: timedelta = RETENTION, *, dry_run: bool = F
         raise InvalidInput(f"a retention of {retention} is negative")
     fold(store)
     now = store.now()
-    data = [*store.entries(layout.DATA), *store.entries(layout.LEAVES), *store.entries(layout.LEDGER)]
+    places = (layout.DATA, layout.LEAVES, layout.LEDGER, layout.FOLDING)
+    data = [entry for place in places for entry in store.entries(place)]
     copies = _copies(store)
     floor = _floor(read_current(store).snapshot, copies, now - retention)
     if not dry_run:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
+import secrets
+import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from archive.errors import NotFound
+from archive.errors import Conflict, NotFound
 from archive.index import layout
 from archive.index.commits import Commit
 from archive.index.leaves import LeafEntry, LeafTable, encode_leaf
@@ -23,12 +26,69 @@ if TYPE_CHECKING:
     from archive.index.rows import Row
     from archive.store import Store
 
-__all__ = ["FOLD_COMMITS", "fold"]
+__all__ = ["FOLD_COMMITS", "FoldPace", "fold"]
 
 FOLD_COMMITS = 32
+_FOLD_SECONDS = 60.0
 
 
-def fold(store: Store, *, at_least: int = 1) -> Snapshot | None:
+class FoldPace:
+    """When a writer folds, so that all writers of an archive together fold about every `FOLD_COMMITS` commits.
+
+    Writers do not know of each other. So each folds after one in `FOLD_COMMITS` of its commits, by chance, where as
+    many are young and nobody else is at it: with one writer or with fifty, folds come after as many commits. A writer
+    that has not tried for that many commits of its own does it without chance; after a minute without a fold of its
+    own, or at the end of a run, one folds whatever others say.
+
+    Parameters
+    ----------
+    store
+        The archive's store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._folded = self._tried = time.monotonic()
+        self._commits = self._unfolded = 0
+        self._turn = False
+        self.folds = self.vain = 0
+
+    def committed(self) -> None:
+        """Take note of a commit."""
+        self._commits += 1
+        self._unfolded += 1
+        self._turn |= self._commits >= FOLD_COMMITS or random.random() * FOLD_COMMITS < 1  # noqa: S311 - to spread folds
+
+    def due(self) -> float:
+        """Return when it is time to fold, by the clock that only goes on."""
+        if self._turn:
+            return self._tried
+        return self._folded + _FOLD_SECONDS if self._unfolded else float("inf")
+
+    def fold_when_due(self) -> Snapshot | None:
+        """Fold if it is time; return the new snapshot if there is one."""
+        now = time.monotonic()
+        if self._unfolded and now - self._folded >= _FOLD_SECONDS:
+            return self.fold()
+        if self._turn:
+            return self._note(fold(self._store, at_least=FOLD_COMMITS, claim=True))
+        return None
+
+    def fold(self) -> Snapshot | None:
+        """Fold what is there; who is not first leaves it to the other."""
+        self._folded, self._unfolded = time.monotonic(), 0
+        return self._note(fold(self._store))
+
+    def _note(self, made: Snapshot | None) -> Snapshot | None:
+        self._commits, self._turn, self._tried = 0, False, time.monotonic()
+        if made is None:
+            self.vain += 1
+        else:
+            self.folds, self._folded, self._unfolded = self.folds + 1, time.monotonic(), 0
+        return made
+
+
+def fold(store: Store, *, at_least: int = 1, claim: bool = False) -> Snapshot | None:
     """Fold the young commits into the index, and return the new snapshot.
 
     Leaves are put, CURRENT is swapped, the new snapshot is copied, and only then are the folded commits
@@ -38,6 +98,9 @@ def fold(store: Store, *, at_least: int = 1) -> Snapshot | None:
     ----------
     at_least
         Young commits below which nothing is done.
+    claim
+        Say so first, and leave it to whoever has said so before for the same snapshot. It only saves work: what is
+        right does not depend on it, and what a folder that died has claimed is folded without `claim`.
 
     Returns
     -------
@@ -48,18 +111,32 @@ def fold(store: Store, *, at_least: int = 1) -> Snapshot | None:
     keys = [entry.key for entry in found]
     if len(keys) < max(at_least, 1):
         return None
+    base = Base(Snapshot.decode(current.data), bytes(current.data), current.etag)
+    if not claim:
+        return _fold(store, base, keys, [])
+    claimed = layout.folding_key(base.snapshot.number + 1)
+    try:
+        store.create(claimed, secrets.token_bytes(16))  # of its own: a writer knows what it put by its bytes
+    except Conflict:
+        return None
+    return _fold(store, base, keys, [claimed])
+
+
+def _fold(store: Store, base: Base, keys: Sequence[str], claimed: Sequence[str]) -> Snapshot | None:
+    """Return the snapshot made of some commits, `None` where another was first; the claim goes in any case."""
     bodies = store.wave([Get(key) for key in keys], return_errors=True)
     if any(isinstance(body, NotFound) for body in bodies):
+        store.delete(claimed)
         return None  # another folder has just been here
     for body in bodies:
         if isinstance(body, BaseException):
             raise body
     commits = [Commit.decode(key, body.data) for key, body in zip(keys, bodies, strict=True)]
-    base = Base(Snapshot.decode(current.data), bytes(current.data), current.etag)
     made = _folded(store, base.snapshot, commits)
     if not swap(store, base, made):
+        store.delete(claimed)
         return None
-    store.delete(keys)
+    store.delete([*keys, *claimed])
     return made.snapshot
 
 

@@ -52,7 +52,7 @@ class Settings:
     dataset: str | None = None
     codec: str = "pcodec"
     format: str | None = None
-    options: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] | None = field(default=None, repr=False)
     anew: bool = False
 
 

@@ -12,11 +12,11 @@ from archive.index.commits import Commit, Source
 from archive.index.dataset import Dataset
 from archive.index.sealed import seal, unseal
 from archive.view import View, open_view
-from ingest.fold import FOLD_COMMITS, fold
+from ingest.fold import FoldPace
 from ingest.ledger import Ledger, read_segments
 from ingest.plan import IngestPlan, Planner, Settings, check_same, make_plan
 from ingest.quarantine import set_aside
-from ingest.sources import scan
+from ingest.sources import SourceOptions, scan
 from ingest.supersede import supersede
 from ingest.task import Refusal, Task, TaskResult, TaskSource
 from ingest.workers import Hiring, completed, hired
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from archive.index.rows import Row
+    from archive.index.snapshot import Snapshot
     from archive.store import Store
     from ingest.sources import Found
 
 __all__ = ["IngestReport", "Progress", "ingest", "ingest_found", "plan_ingest"]
 
-_FOLD_SECONDS = 60.0
 _STALE_SECONDS = 12 * 3600.0  # half of the age at which gc takes what no commit names
 
 
@@ -185,7 +185,7 @@ def ingest_found(
     planned = tasks.of(planner, report, progress)
     first = next(planned, None)
     if first is not None:
-        with hired(store, hiring) as workers:
+        with hired(store, hiring, settings.options) as workers:
             for result in completed(workers, _after(first, planned)):
                 set_aside(store, result.refusals, settings)
                 committer.add(result)
@@ -193,7 +193,7 @@ def ingest_found(
                 committer.fold_when_due()
                 progress.done(len(result.sources) + len(result.refusals))
     if report.commits:
-        committer.fold(1)
+        committer.fold()
     report.known, report.ignored = planner.known, tuple(planner.ignored)
     report.seconds = time.monotonic() - started
     return report
@@ -240,7 +240,9 @@ class Tasks:
                 self.datasets[name] = adopt(self._store, self._view, proposed[name])
             check_same(self.datasets[name], proposed[name])
         datasets = {name: self.datasets[name] for name in names}
-        return Task(store=self._store, sources=sources, datasets=datasets, options=dict(self._settings.options or {}))
+        return Task(
+            store=self._store, sources=sources, datasets=datasets, options=SourceOptions(self._settings.options)
+        )
 
     def _refused(self, planner: Planner, report: IngestReport) -> None:
         refusals, planner.refusals = planner.refusals, []
@@ -278,8 +280,7 @@ class Committer:
         self._rows: list[Row] = []
         self._sources: list[Source] = []
         self._replaced: set[str] = set()
-        self._folded = time.monotonic()
-        self._since_fold = 0
+        self._pace = FoldPace(store)
 
     def add(self, result: TaskResult) -> None:
         """Take in what a task has done."""
@@ -318,23 +319,21 @@ class Committer:
             put_commit(self._store, self._rows, self._sources, datasets)
         self._rows, self._sources, self._replaced = [], [], set()
         self._report.commits += 1
-        self._since_fold += 1
+        self._pace.committed()
 
     def fold_due(self) -> float:
         """Return when the next fold is due, by the clock that only goes on."""
-        if self._since_fold >= FOLD_COMMITS:
-            return self._folded
-        return self._folded + _FOLD_SECONDS if self._since_fold else float("inf")
+        return self._pace.due()
 
     def fold_when_due(self) -> None:
         """Fold, if it is time."""
-        if self.fold_due() <= time.monotonic():
-            self.fold(1)
+        self._note(self._pace.fold_when_due())
 
-    def fold(self, at_least: int) -> None:
-        """Fold; who is not first leaves it to the other."""
-        folded = fold(self._store, at_least=at_least)
-        self._folded, self._since_fold = time.monotonic(), 0
+    def fold(self) -> None:
+        """Fold what is left; who is not first leaves it to the other."""
+        self._note(self._pace.fold())
+
+    def _note(self, folded: Snapshot | None) -> None:
         if folded is not None:
             self._report.snapshot = folded.number
 

@@ -36,7 +36,7 @@ class LocalS3:
     endpoint, bucket
         Where it listens, and the bucket that it has.
     key, secret
-        Of its only user.
+        Of its only user; of none where identities were given.
     pid
         Its process.
     """
@@ -49,8 +49,13 @@ class LocalS3:
 
 
 @contextmanager
-def serve_s3(folder: Path) -> Iterator[LocalS3]:
+def serve_s3(folder: Path, identities: Path | None = None) -> Iterator[LocalS3]:
     """Run a server on 127.0.0.1 that keeps its data in a folder, until the block ends.
+
+    Parameters
+    ----------
+    identities
+        SeaweedFS's file of users and what they may do, instead of the one user who may do everything.
 
     Raises
     ------
@@ -69,7 +74,7 @@ def serve_s3(folder: Path) -> Iterator[LocalS3]:
     data.mkdir(parents=True, exist_ok=True)
     key, secret = "demo-key", "demo-secret"
     environment = {**os.environ, "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
-    command = [program, "mini", *_flags(data, port)]
+    command = [program, "mini", *_flags(data, port), *([f"-s3.config={identities}"] if identities else [])]
     log = folder / "server.log"
     with running(f"SeaweedFS on port {port}", command, lambda: _answers(port), log, environment) as pid:
         yield LocalS3(endpoint=f"http://127.0.0.1:{port}", bucket="archive", key=key, secret=secret, pid=pid)

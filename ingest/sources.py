@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +22,60 @@ from archive.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-__all__ = ["Found", "OpenSource", "look_up", "open_source", "scan"]
+__all__ = ["Found", "OpenSource", "SourceOptions", "look_up", "open_source", "scan"]
 
 _BLOCK = 4 << 20
 IN_MEMORY = 256 << 20  # a remote file up to this size is fetched once, whole
+
+
+_PUBLIC = frozenset(
+    {"anon", "profile", "endpoint_url", "region_name", "use_ssl", "verify", "requester_pays", "client_kwargs"}
+    | {"host", "port", "project", "account_name", "default_block_size", "default_cache_type"}
+)
+# In a URL: a password, or the signature of a request.
+_PASSWORD = re.compile(r"://[^/\s]*:[^/\s]*@")
+_SIGNED = re.compile(r"[?&][^=&]*(sig|sign|token|secret|credential|password|key)[^=&]*=", re.IGNORECASE)
+
+
+class SourceOptions(Mapping[str, Any]):
+    """Options for the places of raw files, as fsspec takes them; a pickle holds only those that are no secrets.
+
+    In another process what is left behind is taken from the same kind of source: the environment or a profile.
+    """
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        self._options = dict(options or {})
+
+    def __getitem__(self, name: str) -> Any:
+        return self._options[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._options)
+
+    def __len__(self) -> int:
+        return len(self._options)
+
+    def __repr__(self) -> str:
+        return f"SourceOptions({', '.join(sorted(self._options))})"
+
+    def __reduce__(self) -> tuple[type[SourceOptions], tuple[dict[str, Any]]]:
+        return SourceOptions, (_public(self._options),)
+
+    @property
+    def travels(self) -> bool:
+        """Whether a pickle holds all of them."""
+        return _public(self._options) == self._options
+
+
+def _public(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that are no secrets."""
+    return {
+        name: _public(value) if isinstance(value, Mapping) else value
+        for name, value in options.items()
+        if name in _PUBLIC and "@" not in str(value)
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +117,18 @@ def scan(places: Sequence[str], options: Mapping[str, Any] | None = None) -> lis
 
     Raises
     ------
+    InvalidInput
+        A URL holds a password or a signature: it would be written into the archive's ledger.
     NotFound
         A place does not exist, or a glob matches nothing.
     """
+    for place in places:
+        if "://" in place and (_PASSWORD.search(place) or _SIGNED.search(place)):
+            shown = _PASSWORD.sub("://", place).partition("?")[0]
+            raise InvalidInput(
+                f"{shown}: a source's URL holds a password or a signature, and the archive keeps URLs; "
+                "give them by the environment or --source-option"
+            )
     found: dict[str, Found] = {}
     for place in places:
         for file in _scan_one(place, options or {}):

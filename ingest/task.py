@@ -21,7 +21,7 @@ from ingest.formats import format_named, open_format
 from ingest.granule import GranuleContent, write_granule
 from ingest.headers import shared_once
 from ingest.naming import fingerprint_of, time_of
-from ingest.sources import Found, OpenSource, open_source, scan
+from ingest.sources import Found, OpenSource, SourceOptions, open_source, scan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -66,12 +66,15 @@ class TaskSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """Sources to be put into granules together: those of one dataset that start in one window."""
+    """Sources to be put into granules together: those of one dataset that start in one window.
+
+    Neither its text nor its pickle holds credentials.
+    """
 
     store: Store
     sources: tuple[TaskSource, ...]
     datasets: Mapping[str, Dataset]
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: SourceOptions = field(default_factory=SourceOptions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,7 +139,7 @@ class Watch:
         """
         started = time.monotonic()
         with ExitStack() as stack:
-            workers = stack.enter_context(hired(self._store, self._hiring))
+            workers = stack.enter_context(hired(self._store, self._hiring, self._settings.options))
             pool = workers.pool or stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="lightkeep-ingest"))
             stack.enter_context(notices(self._lookout.folders, self._inbox.put))
             self._list(first=True)
@@ -364,6 +364,6 @@ class Watch:
         self._commit()
         try:
             if self._report.commits:
-                self._committer.fold(1)
+                self._committer.fold()
         except StoreTrouble as error:
             self._told(f"not folded, which the next one does: {error}")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from archive.errors import MissingExtra, StoreTrouble
 from ingest.cluster import check_travels, on_dask
+from ingest.sources import SourceOptions
 from ingest.task import run_task
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Workers:
 
 
 @contextmanager
-def hired(store: Store, hiring: Hiring) -> Iterator[Workers]:
+def hired(store: Store, hiring: Hiring, source_options: Mapping[str, Any] | None = None) -> Iterator[Workers]:
     """Give what runs tasks.
 
     Threads serve as well as processes, since hashing and encoding release the GIL, and start at once.
@@ -96,7 +97,7 @@ def hired(store: Store, hiring: Hiring) -> Iterator[Workers]:
             yield Workers(pool, lambda: threads() * _TASKS_AHEAD)
     elif jobs <= 1:
         yield Workers(None, lambda: ahead)
-    elif hiring.processes and store.travels:
+    elif hiring.processes and store.travels and SourceOptions(source_options).travels:
         # Threads of obstore and HDF5 do not survive a fork, so processes are spawned.
         with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as processes:
             yield Workers(processes, lambda: ahead)

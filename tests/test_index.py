@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
+from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 import archive as lk
 from archive.coords import Coord, Explicit, Linear, TimeAxis
 from archive.errors import DamagedData
+from archive.index import layout
 from archive.index.commits import Commit, Source
 from archive.index.dataset import Dataset
 from archive.index.leaves import LEAF_ROWS, LeafTable, encode_leaf
@@ -23,11 +26,12 @@ from archive.index.sealed import seal, unseal
 from archive.index.snapshot import Snapshot
 from archive.store import Store, open_store
 from archive.view import open_view
-from ingest.fold import fold
+from ingest.collect import collect
+from ingest.fold import FoldPace, fold
 from ingest.initialise import initialise
 from ingest.ledger import Ledger, read_segments
 from ingest.run import put_commit
-from ingest.swap import Change, read_current, successor, swap
+from ingest.swap import Base, Change, read_current, successor, swap
 
 START = 1_457_942_400_000_000_000
 DATASET = Dataset(
@@ -351,6 +355,68 @@ def test_two_folds_at_once_lose_nothing(store: Store) -> None:
     assert len(held_rows(store)) == 24
     numbers = [Snapshot.decode(store.get(entry.key).data).number for entry in store.entries("index/snapshots/")]
     assert numbers == list(range(len(numbers)))
+
+
+def test_a_fold_that_another_has_claimed_is_left_to_it_and_no_more(store: Store) -> None:
+    commit(store, row(0))
+    claim = layout.folding_key(read_current(store).snapshot.number + 1)
+    store.create(claim, b"another folder, dead by now")
+    before = store.counts
+    assert fold(store, claim=True) is None
+    assert (store.counts - before).gets <= 2  # CURRENT and the claim: the commits are not read in vain
+    made = fold(store)
+    assert made is not None
+    assert sum(leaf.rows for leaf in made.leaves) == 1
+    commit(store, row(1))
+    assert fold(store, claim=True) is not None
+    assert [entry.key for entry in store.entries(layout.FOLDING)] == [claim]
+    collect(store, timedelta(0))
+    assert claim in {entry.key for entry in store.entries("")}  # as young as what a writer is about to commit
+    assert len(held_rows(store)) == 2
+
+
+def test_a_claim_goes_also_where_the_fold_was_lost(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another folds between the claim and the swap."""
+    from ingest import fold as module
+
+    commit(store, row(0))
+    swapped = module.swap
+
+    def late(store: Store, base: Base, made: Change) -> bool:
+        monkeypatch.setattr(module, "swap", swapped)
+        assert fold(store) is not None
+        return swapped(store, base, made)
+
+    monkeypatch.setattr(module, "swap", late)
+    assert fold(store, claim=True) is None
+    assert not store.entries(layout.FOLDING)
+    assert len(held_rows(store)) == 1
+
+
+def test_writers_that_do_not_know_of_each_other_fold_about_every_32_commits(store: Store) -> None:
+    """Twelve writers of 30 commits each: none has 32 of its own, all together have 360."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    random.seed(5)
+    young: list[int] = []
+
+    def write(writer: int) -> int:
+        mine = open_store(store.url)
+        pace = FoldPace(mine)
+        for number in range(30):
+            commit(mine, row(30 * writer + number))
+            pace.committed()
+            pace.fold_when_due()
+            young.append(len(mine.entries(layout.COMMITS)))
+        return pace.folds
+
+    with ThreadPoolExecutor(12) as pool:
+        folds = sum(pool.map(write, range(12)))
+    assert folds >= 2
+    assert max(young) < 330
+    fold(store)
+    assert len(held_rows(store)) == 360
+    assert not store.entries(layout.FOLDING)
 
 
 @settings(max_examples=20, deadline=None)

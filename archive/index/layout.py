@@ -14,6 +14,7 @@ __all__ = [
     "CURRENT",
     "DAMAGED",
     "DATA",
+    "FOLDING",
     "FORMAT_VERSION",
     "LEAVES",
     "QUARANTINE",
@@ -21,6 +22,7 @@ __all__ = [
     "SNAPSHOTS",
     "check_dataset_name",
     "dataset_key",
+    "folding_key",
     "granule_key",
     "new_commit_key",
     "new_granule_key",
@@ -37,6 +39,7 @@ CURRENT = "index/CURRENT"
 SNAPSHOTS = "index/snapshots/"
 LEAVES = "index/leaves/"
 LEDGER = "index/ledger/"
+FOLDING = "index/folding/"
 QUARANTINE = "quarantine/"
 DAMAGED = "damaged/"
 
@@ -81,6 +84,11 @@ def new_commit_key(nanoseconds: int) -> str:
 def snapshot_key(number: int) -> str:
     """Return the key of the copy of one snapshot."""
     return f"{SNAPSHOTS}{number:012d}"
+
+
+def folding_key(number: int) -> str:
+    """Return the key under which a writer says that it is folding for a snapshot."""
+    return f"{FOLDING}{number:012d}"
 
 
 def new_leaf_key(sha256: str) -> str:

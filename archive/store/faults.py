@@ -25,6 +25,8 @@ _NO_BUCKET = {"NoSuchBucket", "ContainerNotFound"}
 _PASSING_CODES = {"RequestTimeout", "IncompleteBody", "BadDigest", "SlowDown", "Throttling", "InternalError"}
 _METADATA_SERVICE = re.compile(r"169\.254\.1[67]\d\.\d+|metadata\.google\.internal")
 _OUT_OF_RANGE = re.compile(r"range starting at|Range started at|Invalid range", re.IGNORECASE)
+# One key of a bulk delete; the answer as a whole is 200.
+_REFUSED_IN_BULK = re.compile(r"DeleteObjects.*\bAccess ?Denied", re.DOTALL)
 _LONGEST_REASON = 240
 
 
@@ -87,6 +89,8 @@ def _by_kind(error: Exception, asked: Asked, text: str, code: str, reason: str) 
         return NotFound(f"{asked.store}: no such bucket ({code}); check the name, the endpoint and the region")
     if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError) or code in _REFUSED:
         return asked.denied(reason)
+    if _REFUSED_IN_BULK.search(text):
+        return asked.denied("AccessDenied")
     if _METADATA_SERVICE.search(text):
         return asked.denied("no credentials in the environment, a profile or this machine's role")
     if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):

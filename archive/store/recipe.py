@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -164,6 +165,7 @@ _ONCE: Any = {"max_retries": 0}
 
 def _s3(place: Place, options: dict[str, Any]) -> _Maker:
     access: Access = s3_access(options)
+    _check_endpoint(str(access.config.get("endpoint", "http://none")))
 
     def make(client: dict[str, Any]) -> ObjectStore:
         settings: dict[str, Any] = {"config": access.config, "client_options": client, "retry_config": _ONCE}
@@ -172,6 +174,12 @@ def _s3(place: Place, options: dict[str, Any]) -> _Maker:
         return S3Store(place.bucket, **settings)
 
     return make, access.source, str(access.config.get("endpoint", ""))
+
+
+def _check_endpoint(endpoint: str) -> None:
+    """Raise unless an endpoint is a plain URL: obstore panics at some that are none, and would show passwords."""
+    if not re.fullmatch(r"https?://[^/\s@?#]+(/[^\s@?#]*)?", endpoint):
+        raise InvalidInput("storage_options: endpoint_url is no plain URL; write it like https://host:port")
 
 
 def _by_url(kind: type[GCSStore | AzureStore], place: Place, options: dict[str, Any]) -> _Maker:

@@ -77,7 +77,7 @@ def storage_options(options: list[str] | None) -> dict[str, Any]:
     for option in options or ():
         name, sign, value = option.partition("=")
         if not sign:
-            raise InvalidInput(f"--option {option}: write it as NAME=VALUE")
+            raise InvalidInput("an --option without '=': write it as NAME=VALUE")  # it may be a secret: not shown
         named[name] = {"true": True, "false": False}.get(value.lower(), value)
     return named
 

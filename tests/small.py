@@ -1,0 +1,46 @@
+"""Small raw files, and what a writer makes of them without committing it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from archive.index import layout
+from archive.index.commits import Commit
+from archive.store import Store
+from archive.times import time_to_ns
+from ingest.plan import Settings
+from ingest.run import adopt, plan_ingest
+from ingest.synthetic.vendor import Header, write_prodml
+from ingest.task import Task, run_task
+
+START = time_to_ns("2016-03-14T08:00:00")
+
+
+def samples(seed: int) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(seed).integers(-99, 99, (200, 5)).astype(np.int16)
+
+
+def raw(path: Path, number: int = 0, **said: Any) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    return write_prodml(path, samples(number), Header(start=START + number * 200 * 10**6, **said))
+
+
+def commits_of(store: Store, *paths: Path) -> list[Commit]:
+    """Return the commit that an ingest of files would make, the granules being there."""
+    plan, view, _ = plan_ingest(store, [str(path) for path in paths], Settings())
+    datasets = {name: adopt(store, view, held) for name, held in plan.datasets.items()}
+    made = []
+    for group in plan.groups:
+        result = run_task(Task(store=store, sources=group, datasets=datasets))
+        made.append(
+            Commit(key=layout.new_commit_key(1), created=1, rows=result.rows, sources=result.sources, datasets=datasets)
+        )
+    return made
+
+
+def state(store: Store) -> dict[str, str]:
+    return {entry.key: hashlib.sha256(store.get(entry.key).data).hexdigest() for entry in store.entries("")}
