@@ -10,6 +10,7 @@ from archive.attrs import Attrs
 from archive.coords import Coord, Coords, Linear, TimeAxis, values_from_array
 from archive.errors import InvalidInput
 from archive.lazy import Indexed, InMemory, Lazy, Transposed
+from archive.operations.registry import Operations
 from archive.read import LIMIT, load_many
 from archive.select import Key, key_of
 from archive.times import time_to_ns
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Patch"]
 
 
-class Patch(np.lib.mixins.NDArrayOperatorsMixin):
+class Patch(Operations, np.lib.mixins.NDArrayOperatorsMixin):
     """Contiguous data with dims, coordinates and attributes. Immutable; samples are read when needed.
 
     Parameters

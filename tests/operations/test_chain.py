@@ -1,0 +1,88 @@
+"""Operations over a run: put together, the blocks are what the whole gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import archive as lk
+from archive import operations as do
+from archive.errors import InvalidInput
+from archive.operations.applying import outline_of
+from archive.operations.chain import plan, process
+from oracle import patch_of
+
+EXAMPLES = settings(max_examples=6, deadline=None)
+SIZE = 400
+
+# Chains whose blocks are the whole bit for bit, or as far as sums in another order are.
+EXACT: dict[str, list[Any]] = {
+    "detrend": [do.detrend("time")],
+    "level": [do.demean("time"), do.standardize("time")],
+    "norm": [do.normalize("time", norm="l1"), do.normalize("distance", norm="max")],
+    "taper": [do.taper(time=100 * lk.units.ms)],
+    "taper range": [do.taper_range(time=(10, 30, 200, 300), samples=True, invert=True)],
+    "units": [do.convert_units("km/s", distance="ft")],
+    "many": [do.detrend("time"), do.taper(time=0.2 * lk.units.s), do.demean("distance"), do.normalize("time")],
+}
+
+
+def run() -> lk.Patch:
+    """Return a run with an offset and a trend."""
+    rng = np.random.default_rng(4)
+    ramp = np.linspace(3, 9, SIZE)[:, None]
+    return patch_of(rng.normal(size=(SIZE, 3)) + ramp, units="m/s")
+
+
+def assembled(parts: list[lk.Patch], outline: Any) -> np.ndarray:
+    """Return parts of a result put where their coordinates say."""
+    result = np.full(outline.shape, np.nan, dtype=outline.dtype)
+    seen = np.zeros(outline.shape, dtype=int)
+    for part in parts:
+        place = np.ix_(*(np.searchsorted(outline.coords.get_array(d), part.get_array(d)) for d in outline.dims))
+        result[place] = part.data
+        seen[place] += 1
+    assert (seen == 1).all()
+    return result
+
+
+def cut(patch: lk.Patch, operations: list[Any], lengths: dict[str, int]) -> tuple[np.ndarray, Any]:
+    out = plan(outline_of(patch), operations).out
+    return assembled(list(process(patch, operations, lengths=lengths)), out), out
+
+
+@pytest.mark.parametrize("name", EXACT)
+@EXAMPLES
+@given(time=st.integers(1, SIZE), distance=st.integers(1, 3), turn=st.booleans())
+def test_chunked_is_whole(name: str, time: int, distance: int, turn: bool) -> None:
+    patch = run().transpose() if turn else run()
+    operations = EXACT[name]
+    mine, out = cut(patch, operations, {"time": max(time, SIZE // 12), "distance": distance})
+    wanted = patch
+    for one in operations:
+        wanted = one(wanted)
+    assert out.shape == wanted.shape
+    assert out.dtype == wanted.dtype == mine.dtype
+    assert out.coords == wanted.coords
+    assert dict(out.attrs) == dict(wanted.attrs)
+    np.testing.assert_allclose(mine, wanted.data, rtol=1e-9, atol=1e-9 * np.nanmax(np.abs(patch.data)))
+
+
+def test_what_needs_the_whole_run_is_refused_and_says_what_to_do() -> None:
+    for one in (do.demedian("time"), do.taper(time=0.05)):
+        with pytest.raises(InvalidInput, match=r"needs all of time at once.*spool.chunk\(time=...\)"):
+            process(run(), [one])
+    assert len(list(process(run(), [do.demedian("distance")], lengths={"time": 100}))) == 4
+
+
+def test_blocks_stay_within_their_memory() -> None:
+    chain = plan(outline_of(run()), [do.detrend("time"), do.taper(time=0.1 * lk.units.s)])
+    windows = chain.blocks(memory=8000)
+    assert len(windows) > 4
+    assert all(chain.size(window) <= 8000 for window in windows)
+    with pytest.raises(InvalidInput, match="more memory"):
+        chain.blocks(memory=3)
