@@ -6,7 +6,7 @@ and one line here.
 
 from __future__ import annotations
 
-from archive.operations import detrending, scaling, unit_changes
+from archive.operations import detrending, filtering, moving, scaling, unit_changes
 from archive.operations.method import Method
 
 __all__ = ["Operations", "names"]
@@ -29,6 +29,15 @@ class Operations:
     detrend = Method(detrending.detrend)
     taper = Method(detrending.taper)
     taper_range = Method(detrending.taper_range)
+    # -- filters
+    pass_filter = Method(filtering.pass_filter)
+    notch_filter = Method(filtering.notch_filter)
+    median_filter = Method(moving.median_filter)
+    gaussian_filter = Method(moving.gaussian_filter)
+    savgol_filter = Method(moving.savgol_filter)
+    sobel_filter = Method(moving.sobel_filter)
+    wiener_filter = Method(moving.wiener_filter)
+    hampel_filter = Method(moving.hampel_filter)
 
 
 def names() -> tuple[str, ...]:

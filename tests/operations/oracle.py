@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 import archive as lk
 from archive.units import get_quantity
 
+__all__ = ["assert_same", "dascore_of", "patch_of", "patches", "units"]
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import dascore as dc
+    from dascore import units
 
 START = np.datetime64("2016-03-14T08:00", "ns")
 STEP = np.timedelta64(4, "ms")
