@@ -13,4 +13,4 @@ def __getattr__(name: str) -> Any:
     registry = import_module("archive.operations.registry")
     if name.startswith("_") or name not in registry.names():
         raise AttributeError(f"no operation {name!r}; there are {', '.join(registry.names())}")
-    return vars(registry.Operations)[name].make
+    return registry.rolling if name == "rolling" else vars(registry.Operations)[name].make

@@ -89,7 +89,7 @@ def remember(out: Outline, operation: Operation) -> Outline:
 
 def apply(patch: Patch, operation: Operation) -> Patch:
     """Return what an operation makes of a Patch; unread if the Patch is, though never unchecked."""
-    given = outline_of(patch)
+    given, operation = outline_of(patch), operation.settled(patch)
     out = operation.out(given)
     remembered = remember(out, operation)
     data: NDArray[Any] | Lazy = (

@@ -128,6 +128,10 @@ class Operation:
         """Return the result for the samples that are given, as if there were no others."""
         raise NotImplementedError
 
+    def settled(self, patch: Patch) -> Operation:  # noqa: ARG002 - most need no sample to know what comes out
+        """Return the operation with what only the samples can say."""
+        return self
+
     def __call__(self, patch: Patch) -> Patch:
         """Return what the operation makes of a Patch."""
         from archive.operations.applying import apply

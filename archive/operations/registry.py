@@ -6,8 +6,26 @@ and one line here.
 
 from __future__ import annotations
 
-from archive.operations import detrending, filtering, moving, scaling, unit_changes
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from archive.operations import (
+    aggregation,
+    basic,
+    detrending,
+    filtering,
+    moving,
+    resampling,
+    scaling,
+    shaping,
+    unit_changes,
+)
 from archive.operations.method import Method
+from archive.operations.sliding import Windows
+from archive.operations.sliding import rolling as windows
+
+if TYPE_CHECKING:
+    from archive.operations.operation import Operation
+    from archive.patch import Patch
 
 __all__ = ["Operations", "names"]
 
@@ -38,8 +56,79 @@ class Operations:
     sobel_filter = Method(moving.sobel_filter)
     wiener_filter = Method(moving.wiener_filter)
     hampel_filter = Method(moving.hampel_filter)
+    # -- sample by sample
+    abs = Method(basic.abs_)
+    real = Method(basic.real)
+    imag = Method(basic.imag)
+    conj = Method(basic.conj)
+    angle = Method(basic.angle)
+    fillna = Method(basic.fillna)
+    where = Method(basic.where)
+    full = Method(basic.full)
+    # -- ends and order
+    pad = Method(shaping.pad)
+    roll = Method(shaping.roll)
+    flip = Method(shaping.flip)
+    dropna = Method(shaping.dropna)
+    # -- another step
+    decimate = Method(resampling.decimate)
+    resample = Method(resampling.resample)
+    interpolate = Method(resampling.interpolate)
+    # -- many to one
+    aggregate = Method(aggregation.aggregate)
+    mean = Method(aggregation.mean)
+    median = Method(aggregation.median)
+    min = Method(aggregation.min_)
+    max = Method(aggregation.max_)
+    std = Method(aggregation.std)
+    sum = Method(aggregation.sum_)
+    any = Method(aggregation.any_)
+    all = Method(aggregation.all_)
+    first = Method(aggregation.first)
+    last = Method(aggregation.last)
+
+    def rolling(
+        self,
+        step: Any = None,
+        center: bool = False,  # noqa: FBT001, FBT002 - as DASCore's
+        engine: Literal["numpy", "pandas"] | None = None,  # noqa: ARG002 - as DASCore's; one engine serves all
+        samples: bool = False,  # noqa: FBT001, FBT002 - as DASCore's
+        overlap: Any = None,
+        **dims: Any,
+    ) -> Windows[Patch]:
+        """Return moving windows: `patch.rolling(time=1).mean()`.
+
+        Parameters
+        ----------
+        step
+            From one window to the next; sample by sample without it.
+        center
+            A window belongs to the sample in its middle, else to its last one.
+        engine
+            Without effect.
+        samples
+            Lengths are numbers of samples.
+        overlap
+            How much of a window the next one shares, instead of the step; a percentage is one of the window.
+        **dims
+            One dim and the length of the window.
+        """
+        patch = cast("Patch", self)
+        return windows(lambda made: made(patch), step, center, samples, overlap, **dims)
+
+
+def rolling(
+    step: Any = None,
+    center: bool = False,  # noqa: FBT001, FBT002 - as DASCore's
+    engine: Literal["numpy", "pandas"] | None = None,  # noqa: ARG001 - as DASCore's; one engine serves all
+    samples: bool = False,  # noqa: FBT001, FBT002 - as DASCore's
+    overlap: Any = None,
+    **dims: Any,
+) -> Windows[Operation]:
+    """Return moving windows whose methods are operations: `rolling(time=1).mean()`; see `Patch.rolling`."""
+    return windows(lambda made: made, step, center, samples, overlap, **dims)
 
 
 def names() -> tuple[str, ...]:
     """Return the names of all operations."""
-    return tuple(name for name, held in vars(Operations).items() if isinstance(held, Method))
+    return tuple(name for name, held in vars(Operations).items() if isinstance(held, Method) or name == "rolling")

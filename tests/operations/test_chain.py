@@ -14,10 +14,11 @@ from archive import operations as do
 from archive.errors import InvalidInput
 from archive.operations.applying import outline_of
 from archive.operations.chain import plan, process
-from oracle import patch_of
+from oracle import START, patch_of
 
 EXAMPLES = settings(max_examples=6, deadline=None)
 SIZE = 400
+COND = np.random.default_rng(9).random((SIZE, 1)) > 0.5
 
 # Chains whose blocks are the whole bit for bit, or as far as sums in another order are.
 EXACT: dict[str, list[Any]] = {
@@ -43,6 +44,18 @@ NEAR: dict[str, list[Any]] = {
     "sobel": [do.sobel_filter("distance")],
     "wiener": [do.wiener_filter(time=6, distance=2, samples=True, noise=0.5)],
     "hampel": [do.hampel_filter(time=5, distance=3, samples=True, threshold=2.0)],
+    "decimate": [do.decimate(time=4)],
+    "decimate fir": [do.decimate(time=3, filter_type="fir")],
+    "decimate bare": [do.decimate(time=7, filter_type=None)],
+    "interpolate": [do.interpolate(time=START + np.arange(-3, 410) * np.timedelta64(3900, "us"))],
+    "nearest": [do.interpolate(kind="nearest", time=START + np.arange(210) * np.timedelta64(7100, "us"))],
+    "rolling": [do.rolling(time=9, samples=True).mean()],
+    "rolling step": [do.rolling(time=9, step=4, samples=True).median()],
+    "rolling center": [do.rolling(time=10, step=3, center=True, samples=True).std()],
+    "fill": [do.fillna(2), do.abs(), do.pad(distance=1, samples=True)],
+    "mean across": [do.mean("distance"), do.max("distance", dim_reduce="squeeze")],
+    "flip": [do.flip("distance"), do.flip("time", flip_coords=False)],
+    "low frequency": [do.detrend("time"), do.decimate(time=5), do.pass_filter(time=(..., 15))],
     "talk": [do.detrend("time"), do.taper(time=0.1 * lk.units.s), do.pass_filter(time=(..., 60))],
 }
 
@@ -59,11 +72,16 @@ def assembled(parts: list[lk.Patch], outline: Any) -> np.ndarray:
     result = np.full(outline.shape, np.nan, dtype=outline.dtype)
     seen = np.zeros(outline.shape, dtype=int)
     for part in parts:
-        place = np.ix_(*(np.searchsorted(outline.coords.get_array(d), part.get_array(d)) for d in outline.dims))
+        place = np.ix_(*(_found(outline.coords.get_array(d), part.get_array(d)) for d in outline.dims))
         result[place] = part.data
         seen[place] += 1
     assert (seen == 1).all()
     return result
+
+
+def _found(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    order = np.argsort(values)
+    return order[np.searchsorted(values, wanted, sorter=order)]
 
 
 def cut(patch: lk.Patch, operations: list[Any], lengths: dict[str, int]) -> tuple[np.ndarray, Any]:
