@@ -88,9 +88,9 @@ CALLS: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
     "decimate": (lambda p: p.decimate(time=3), {"times": (40, 80)}),
     "decimate fir": (lambda p: p.decimate(time=2, filter_type="fir"), {"times": (40, 80)}),
     "decimate bare": (lambda p: p.decimate(time=3, filter_type=None), {}),
-    "resample": (lambda p: p.resample(time=np.timedelta64(10, "ms")), {"times": (10, 40), "stamps": 100, "atol": 1e-3}),
-    "resample to a rate": (lambda p: p.resample(time=170 * Hz), {"times": (20, 40), "stamps": 100, "atol": 1e-3}),
-    "resample of distance": (lambda p: p.resample(distance=1.1 * m), {"channels": (4, 12)}),
+    "resample": (lambda p: p.resample(time=np.timedelta64(10, "ms")), {"times": (10, 40), "stamps": 100, "atol": 1e-3, "dtype": False}),
+    "resample to a rate": (lambda p: p.resample(time=170 * Hz), {"times": (20, 40), "stamps": 100, "atol": 1e-3, "dtype": False}),
+    "resample of distance": (lambda p: p.resample(distance=1.1 * m), {"channels": (4, 12), "dtype": False, "coord_units": False}),
     "resample to samples": (lambda p: p.resample(time=33, samples=True), {"stamps": 100}),
     "interpolate": (
         lambda p: p.interpolate(distance=np.array([9, 10.5, 11, 12.4, 20])),
