@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from archive.operations import (
     aggregation,
     basic,
+    calculus,
+    correlation,
+    detection,
     detrending,
     filtering,
     moving,
     resampling,
     scaling,
     shaping,
+    spectra,
+    spectral_filters,
     unit_changes,
 )
 from archive.operations.method import Method
@@ -56,6 +61,27 @@ class Operations:
     sobel_filter = Method(moving.sobel_filter)
     wiener_filter = Method(moving.wiener_filter)
     hampel_filter = Method(moving.hampel_filter)
+    slope_filter = Method(spectral_filters.slope_filter)
+    whiten = Method(spectral_filters.whiten)
+    # -- spectra
+    dft = Method(spectra.dft)
+    idft = Method(spectra.idft)
+    stft = Method(spectra.stft)
+    istft = Method(spectra.istft)
+    hilbert = Method(spectra.hilbert)
+    envelope = Method(spectra.envelope)
+    # -- derivatives and integrals
+    differentiate = Method(calculus.differentiate)
+    integrate = Method(calculus.integrate)
+    velocity_to_strain_rate = Method(calculus.velocity_to_strain_rate)
+    velocity_to_strain_rate_edgeless = Method(calculus.velocity_to_strain_rate_edgeless)
+    radians_to_strain = Method(calculus.radians_to_strain)
+    # -- detection
+    stalta = Method(detection.stalta)
+    kurtosis = Method(detection.kurtosis)
+    fbe = Method(detection.fbe)
+    correlate = Method(correlation.correlate)
+    correlate_shift = Method(correlation.correlate_shift)
     # -- sample by sample
     abs = Method(basic.abs_)
     real = Method(basic.real)

@@ -19,7 +19,7 @@ Hz, m, s = units.Hz, units.m, units.s  # DASCore's, which takes no others; Light
 pytestmark = pytest.mark.filterwarnings("ignore")  # DASCore's own
 EXAMPLES = settings(max_examples=8, deadline=None)
 
-COMPARE = {"rtol", "atol", "dtype", "stamps", "coord_units"}
+COMPARE = {"rtol", "atol", "dtype", "stamps", "coord_units", "data_units"}
 
 # Calls that mean the same on both sides; the Patches that they are tried on; relative tolerance of the samples.
 CALLS: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
@@ -118,6 +118,58 @@ CALLS: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
     "all": (lambda p: p.all("distance"), {}),
     "first": (lambda p: p.first("time"), {}),
     "last": (lambda p: p.last("time", dim_reduce="last"), {}),
+    "slope filter": (
+        lambda p: p.slope_filter([100, 200, 400, 500]),
+        {"times": (16, 40), "channels": (8, 16), "dtype": False, "atol": 1e-8},
+    ),
+    "slope filter of quantities": (
+        lambda p: p.slope_filter(np.array([0.1, 0.2, 0.6, 0.9]) * units.km / units.s, directional=True, invert=True),
+        {"times": (16, 40), "channels": (8, 16), "dtype": False, "atol": 1e-8},
+    ),
+    "whiten": (lambda p: p.whiten(), {"times": (16, 40), "atol": 1e-6}),
+    "whiten a band": (lambda p: p.whiten(time=(20, 40, 60, 90), smooth_size=30, water_level=0.1), {"times": (60, 90)}),
+    "dft": (lambda p: p.dft("time"), {"dtype": False}),
+    "dft of all": (lambda p: p.dft(None, pad=False), {"dtype": False}),
+    "dft real": (lambda p: p.dft(("distance", "time"), real="time"), {"dtype": False}),
+    "dft psd": (lambda p: p.dft("time", real=True, output="PSD"), {"units": ("m/s", None), "dtype": False}),
+    "dft amplitudes in decibels": (lambda p: p.dft("time", output="AS", db=True), {"dtype": False}),
+    "dft powers": (lambda p: p.dft("distance", output="PS"), {"dtype": False}),
+    "idft": (lambda p: p.dft(None).idft(), {"dtype": False, "atol": 1e-7}),
+    "idft real": (lambda p: p.dft("time", real=True).idft(), {"units": ("m/s", None), "dtype": False, "atol": 1e-7}),
+    "stft": (lambda p: p.stft(time=8, samples=True, overlap=4), {"units": ("m/s", None), "dtype": False, "times": (20, 60)}),
+    "stft of percent": (lambda p: p.stft(time=0.048, taper_window="boxcar"), {"units": ("m/s", None), "dtype": False, "times": (20, 60)}),
+    "istft": (lambda p: p.stft(time=8, samples=True, overlap=4).istft(), {"units": ("m/s", None), "dtype": False, "times": (20, 60)}),
+    "hilbert": (lambda p: p.hilbert("time"), {"dtype": False}),
+    "envelope": (lambda p: p.envelope("distance"), {"dtype": False}),
+    "differentiate": (lambda p: p.differentiate("time"), {"nan": True}),
+    "differentiate both": (lambda p: p.differentiate(None), {"channels": (3, 6)}),
+    "differentiate with a step": (
+        lambda p: p.differentiate("time", step=2),
+        {"dtypes": ("float64", "float32"), "times": (10, 30)},
+    ),
+    "integrate": (lambda p: p.integrate("time"), {"dtypes": ("float64", "float32")}),
+    "integrate both": (lambda p: p.integrate(None), {"dtypes": ("float64", "float32")}),
+    "integrate definite": (lambda p: p.integrate("distance", definite=True), {"dtype": False, "coord_units": False}),
+    "strain rate": (
+        lambda p: p.update_attrs(data_type="velocity").velocity_to_strain_rate(4),
+        {"channels": (8, 12), "dtypes": ("float64", "float32")},
+    ),
+    "strain rate edgeless": (
+        lambda p: p.update_attrs(data_type="velocity").velocity_to_strain_rate_edgeless(3),
+        {"channels": (8, 12), "dtype": False, "coord_units": False},
+    ),
+    "radians to strain": (lambda p: p.set_units("mrad/s").radians_to_strain(gauge_length=10), {"dtype": False}),
+    "radians per metre": (lambda p: p.set_units("rad/m").radians_to_strain(), {"dtype": False}),
+    "stalta": (lambda p: p.stalta(time=(0.012, 0.03)), {"atol": 1e-6, "times": (12, 40)}),
+    "kurtosis": (lambda p: p.kurtosis(time=0.03), {"times": (12, 40)}),
+    "kurtosis of windows": (lambda p: p.kurtosis(time=7, samples=True, recursive=False), {"atol": 1e-6}),
+    "fbe": (lambda p: p.fbe(0.04, time=(10, 50)), {"times": (50, 80), "dtypes": ("float64",), "data_units": False}),
+    "correlate": (lambda p: p.correlate(distance=12.5 * m), {"units": ("m/s", None), "dtype": False, "coord_units": False}),
+    "correlate all": (lambda p: p.correlate(distance=None), {"units": ("m/s", None), "dtype": False, "coord_units": False}),
+    "correlate spectra": (
+        lambda p: p.dft("time", real=True).correlate(distance=1, samples=True).idft().correlate_shift("time"),
+        {"dtype": False, "coord_units": False, "units": ("m/s", None)},
+    ),
     "aggregate": (lambda p: p.aggregate("time", method=np.ptp), {}),
 }
 

@@ -55,6 +55,13 @@ NEAR: dict[str, list[Any]] = {
     "fill": [do.fillna(2), do.abs(), do.pad(distance=1, samples=True)],
     "mean across": [do.mean("distance"), do.max("distance", dim_reduce="squeeze")],
     "flip": [do.flip("distance"), do.flip("time", flip_coords=False)],
+    "gradient": [do.differentiate("time"), do.differentiate("distance")],
+    "gradient of order 6": [do.differentiate("time", order=6, step=2)],
+    "strain": [do.velocity_to_strain_rate_edgeless(1)],
+    "stalta": [do.stalta(time=(3, 12), samples=True)],
+    "kurtosis": [do.kurtosis(time=6, samples=True, recursive=False)],
+    "fbe": [do.fbe(0.04, 0.012, time=(30, 60), db=False)],
+    "spectra along the fibre": [do.dft("distance"), do.idft(), do.real(), do.hilbert("distance"), do.abs()],
     "low frequency": [do.detrend("time"), do.decimate(time=5), do.pass_filter(time=(..., 15))],
     "talk": [do.detrend("time"), do.taper(time=0.1 * lk.units.s), do.pass_filter(time=(..., 60))],
 }
@@ -64,7 +71,7 @@ def run() -> lk.Patch:
     """Return a run with an offset and a trend."""
     rng = np.random.default_rng(4)
     ramp = np.linspace(3, 9, SIZE)[:, None]
-    return patch_of(rng.normal(size=(SIZE, 3)) + ramp, units="m/s")
+    return patch_of(rng.normal(size=(SIZE, 3)) + ramp, units="m/s").update_attrs(data_type="velocity")
 
 
 def assembled(parts: list[lk.Patch], outline: Any) -> np.ndarray:
