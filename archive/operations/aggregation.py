@@ -101,7 +101,7 @@ def _method(method: Any) -> Callable[..., Any]:
     found = _METHODS.get(method, method) if isinstance(method, str) else method
     if not callable(found):
         raise InvalidInput(f"method={method!r}: one of {', '.join(_METHODS)}, or a function with an axis")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _reduced(coord: Coord, how: Any) -> Coord:
@@ -117,9 +117,7 @@ def _reduced(coord: Coord, how: Any) -> Coord:
     return replace(coord, values=TimeAxis.exact(np.atleast_1d(np.rint(since).astype(np.int64) + stamps[0])))
 
 
-def aggregate(
-    dim: str | Sequence[str] | None = None, method: Any = "mean", dim_reduce: Any = "empty"
-) -> Aggregate:
+def aggregate(dim: str | Sequence[str] | None = None, method: Any = "mean", dim_reduce: Any = "empty") -> Aggregate:
     """Make one sample of all samples of a dim.
 
     Parameters

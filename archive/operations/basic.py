@@ -133,7 +133,7 @@ class Fillna(Operation):
         return filled
 
 
-def fillna(value: Any, include_inf: bool = True) -> Fillna:  # noqa: FBT001, FBT002 - as DASCore's
+def fillna(value: Any, include_inf: bool = True) -> Fillna:
     """Replace NaN by a value.
 
     Parameters

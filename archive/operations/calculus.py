@@ -11,7 +11,6 @@ import numpy as np
 from archive.coords import Coord, Coords, Explicit, TimeAxis, values_from_array
 from archive.errors import InvalidInput
 from archive.operations.operation import WHOLE, Operation, Part, Reach, operation
-from archive.operations.outline import Axis
 from archive.operations.sample_types import floating
 from archive.operations.spectra import times_units
 from archive.units import get_quantity, is_quantity, magnitude
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from archive.operations.outline import Outline
+    from archive.operations.outline import Axis, Outline
 
 __all__ = [
     "Differentiate",
@@ -194,7 +193,7 @@ def _middle(axis: Axis) -> dict[str, Coord]:
     return {name: replace(one, dims=dim) for name, one in zip(names, made, strict=True)}
 
 
-def integrate(dim: str | Sequence[str] | None, definite: bool = False) -> Integrate:  # noqa: FBT001, FBT002 - as DASCore's
+def integrate(dim: str | Sequence[str] | None, definite: bool = False) -> Integrate:
     """Integrate by the trapezoidal rule.
 
     Parameters
@@ -348,7 +347,9 @@ class RadiansToStrain(Operation):
         length = self.gauge_length if self.gauge_length is not None else given.attrs.get("gauge_length")
         length = magnitude(length, "m") if is_quantity(length) else length
         if length is None or not np.isfinite(length) or length <= 0:
-            raise InvalidInput(f"radians_to_strain needs a gauge length above 0, not {length}; give gauge_length=10 * m")
+            raise InvalidInput(
+                f"radians_to_strain needs a gauge length above 0, not {length}; give gauge_length=10 * m"
+            )
         return float(length)
 
     def out(self, given: Outline) -> Outline:

@@ -153,7 +153,7 @@ class Chain:
                     break
             width //= 2
         if best is None:
-            size = self.size(self._middle(shape, {dim: 1 for dim in shape}))
+            size = self.size(self._middle(shape, dict.fromkeys(shape, 1)))
             raise InvalidInput(
                 f"one sample of the result takes {size / 1e6:.0f} MB, more than the {memory / 1e6:.0f} MB "
                 "that were allowed: give more memory, or select fewer channels"

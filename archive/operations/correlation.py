@@ -61,7 +61,7 @@ class Correlate(Operation):
         """Return the outline with lags, and the sources as a third dim."""
         axis, along = self._axes(given)
         numbers, name = self._numbers(axis), f"source_{self.dim}"
-        wanted = axis.coord.to_numpy() if self.sources is None else self.sources
+        wanted: Any = axis.coord.to_numpy() if self.sources is None else self.sources
         plain = np.atleast_1d(np.asarray(wanted.magnitude if is_quantity(wanted) else wanted))
         sources = Coord(dims=(name,), values=values_from_array(plain), units=None)
         changed = given.typed(complex_of(given.dtype))
@@ -93,7 +93,7 @@ class Correlate(Operation):
         return np.asarray(np.fft.fftshift(back(product, n=length, axis=number), axes=number))
 
 
-def correlate(samples: bool = False, **dims: Any) -> Correlate:  # noqa: FBT001, FBT002 - as DASCore's
+def correlate(samples: bool = False, **dims: Any) -> Correlate:
     """Correlate each channel (or each moment) with some of them.
 
     Parameters
@@ -138,7 +138,7 @@ class CorrelateShift(Operation):
         return np.asarray(shifted / abs(axis.step) if self.undo_weighting else shifted)
 
 
-def correlate_shift(dim: str, undo_weighting: bool = True) -> CorrelateShift:  # noqa: FBT001, FBT002 - as DASCore's
+def correlate_shift(dim: str, undo_weighting: bool = True) -> CorrelateShift:
     """Put the lags of a correlation in order that was made from spectra.
 
     Parameters

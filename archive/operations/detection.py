@@ -124,7 +124,7 @@ class Kurtosis(Operation):
         return np.moveaxis(made, 0, axis)
 
 
-def kurtosis(samples: bool = False, recursive: bool = True, **dims: Any) -> Kurtosis:  # noqa: FBT001, FBT002 - as DASCore's
+def kurtosis(samples: bool = False, recursive: bool = True, **dims: Any) -> Kurtosis:
     """Return the kurtosis of samples around each one, or up to it.
 
     Parameters
@@ -224,7 +224,7 @@ def _root_mean_square(samples: NDArray[Any], axis: int) -> NDArray[Any]:
     return np.asarray(np.sqrt(np.mean(samples**2, axis=axis)))
 
 
-def fbe(window: Any, step: Any = None, db: bool = True, **dims: Any) -> Fbe:  # noqa: FBT001, FBT002 - as DASCore's
+def fbe(window: Any, step: Any = None, db: bool = True, **dims: Any) -> Fbe:
     """Return the energy of a frequency band: the root mean square of the band in a moving window.
 
     Parameters

@@ -9,7 +9,6 @@ import numpy as np
 
 from archive.errors import InvalidInput
 from archive.operations.operation import Gathering, Kind, Operation, Part, one_dim, operation
-from archive.operations.outline import Axis
 from archive.operations.sample_types import floating
 from archive.operations.windows import WINDOWS, window
 from archive.select import is_open
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from archive.lazy import Window
-    from archive.operations.outline import Outline
+    from archive.operations.outline import Axis, Outline
 
 __all__ = ["Detrend", "Taper", "TaperRange", "detrend", "taper", "taper_range"]
 
@@ -152,7 +151,9 @@ class Taper(Operation):
             start, stop = max(along.start, begin), min(along.stop, begin + count)
             if start >= stop:
                 continue
-            ramp = window(self.window_type, 2 * count)[:count] if rising else window(self.window_type, 2 * count)[count:]
+            ramp = (
+                window(self.window_type, 2 * count)[:count] if rising else window(self.window_type, 2 * count)[count:]
+            )
             place = [slice(None)] * samples.ndim
             place[axis.number] = slice(start - along.start, stop - along.start)
             result[tuple(place)] *= along_axis(ramp[start - begin : stop - begin], axis.number, samples.ndim)
@@ -248,7 +249,11 @@ class TaperRange(Operation):
 
 
 def taper_range(
-    window_type: str = "hann", invert: bool = False, relative: bool = False, samples: bool = False, **dims: Any  # noqa: FBT001, FBT002 - as DASCore's
+    window_type: str = "hann",
+    invert: bool = False,
+    relative: bool = False,
+    samples: bool = False,
+    **dims: Any,
 ) -> TaperRange:
     """Bring to zero what lies outside one or more ranges of a dim.
 

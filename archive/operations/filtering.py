@@ -104,7 +104,7 @@ class PassFilter(Operation):
         return np.asarray(sosfilt(sections, wide, axis=axis.number))
 
 
-def pass_filter(corners: int = 4, zerophase: bool = True, *, tolerance: float = TOLERANCE, **dims: Any) -> PassFilter:  # noqa: FBT001, FBT002 - as DASCore's
+def pass_filter(corners: int = 4, zerophase: bool = True, *, tolerance: float = TOLERANCE, **dims: Any) -> PassFilter:
     """Keep a band of frequencies, or of wavelengths, along a dim.
 
     Parameters
@@ -132,9 +132,7 @@ def pass_filter(corners: int = 4, zerophase: bool = True, *, tolerance: float = 
     dim, band = one_dim(dims, "pass_filter")
     if not isinstance(band, (tuple, list, np.ndarray)) or len(band) != 2:  # noqa: PLR2004 - two ends
         raise InvalidInput(f"pass_filter({dim}={band!r}) needs a band (low, high)")
-    return PassFilter(
-        dim=dim, low=band[0], high=band[1], corners=corners, zerophase=zerophase, tolerance=tolerance
-    )
+    return PassFilter(dim=dim, low=band[0], high=band[1], corners=corners, zerophase=zerophase, tolerance=tolerance)
 
 
 @operation
@@ -215,6 +213,7 @@ def butterworth(corners: int, low: float | None, high: float | None, rate: float
         return np.asarray(butter(corners, [low, high], "bandpass", fs=rate, output="sos"))
     if low is not None:
         return np.asarray(butter(corners, low, "highpass", fs=rate, output="sos"))
+    assert high is not None  # noqa: S101 - a band with both ends open is refused before
     return np.asarray(butter(corners, high, "lowpass", fs=rate, output="sos"))
 
 

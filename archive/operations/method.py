@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from functools import wraps
-from typing import TYPE_CHECKING, Concatenate, overload
+from typing import TYPE_CHECKING, Concatenate, cast, overload
 
 from archive.operations.applying import apply
 
@@ -34,9 +34,7 @@ class Method[**P]:
     def __get__(self, patch: None, owner: type) -> Callable[Concatenate[Patch, P], Patch]: ...
     @overload
     def __get__(self, patch: Patch, owner: type) -> Callable[P, Patch]: ...
-    def __get__(
-        self, patch: Patch | None, owner: type
-    ) -> Callable[P, Patch] | Callable[Concatenate[Patch, P], Patch]:
+    def __get__(self, patch: Patch | None, owner: type) -> Callable[P, Patch] | Callable[Concatenate[Patch, P], Patch]:
         make = self.make
 
         def method(patch: Patch, *args: P.args, **kwargs: P.kwargs) -> Patch:
@@ -50,4 +48,6 @@ class Method[**P]:
         method.__signature__ = signature.replace(  # type: ignore[attr-defined]
             parameters=[named, *signature.parameters.values()], return_annotation="Patch"
         )
-        return method if patch is None else method.__get__(patch)
+        if patch is None:
+            return method
+        return cast("Callable[P, Patch]", method.__get__(patch))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
@@ -100,10 +100,11 @@ class MedianFilter(_Windowed):
         """Return the medians."""
         from scipy.ndimage import median_filter as medians
 
-        return np.asarray(medians(samples, size=self.shape(part.whole), mode=self.mode, cval=self.cval))
+        mode: Any = self.mode
+        return np.asarray(medians(samples, size=self.shape(part.whole), mode=mode, cval=self.cval))
 
 
-def median_filter(samples: bool = False, mode: str = "reflect", cval: float = 0.0, **dims: Any) -> MedianFilter:  # noqa: FBT001, FBT002 - as DASCore's
+def median_filter(samples: bool = False, mode: str = "reflect", cval: float = 0.0, **dims: Any) -> MedianFilter:
     """Replace each sample by the median of its surroundings.
 
     Parameters
@@ -146,14 +147,16 @@ class GaussianFilter(_Windowed):
 
         counts = self.counts(part.whole)
         axes = tuple(part.whole.axis(dim).number for dim in counts)
-        sigma = tuple(counts.values())
-        return np.asarray(
-            smoothed(samples, sigma=sigma, axes=axes, mode=self.mode, cval=self.cval, truncate=self.truncate)
-        )
+        sigma, mode = tuple(counts.values()), cast("Any", self.mode)
+        return np.asarray(smoothed(samples, sigma=sigma, axes=axes, mode=mode, cval=self.cval, truncate=self.truncate))
 
 
 def gaussian_filter(
-    samples: bool = False, mode: str = "reflect", cval: float = 0.0, truncate: float = 4.0, **dims: Any  # noqa: FBT001, FBT002 - as DASCore's
+    samples: bool = False,
+    mode: str = "reflect",
+    cval: float = 0.0,
+    truncate: float = 4.0,
+    **dims: Any,
 ) -> GaussianFilter:
     """Smooth with a Gaussian.
 
@@ -209,14 +212,19 @@ class SavgolFilter(_Windowed):
         """Return the smoothed samples."""
         from scipy.signal import savgol_filter as smoothed
 
+        mode: Any = self.mode
         for dim, count in self.counts(part.whole).items():
             axis = part.whole.axis(dim).number
-            samples = np.asarray(smoothed(samples, count, self.polyorder, mode=self.mode, cval=self.cval, axis=axis))
+            samples = np.asarray(smoothed(samples, count, self.polyorder, mode=mode, cval=self.cval, axis=axis))
         return samples
 
 
 def savgol_filter(
-    polyorder: int, samples: bool = False, mode: str = "interp", cval: float = 0.0, **dims: Any  # noqa: FBT001, FBT002 - as DASCore's
+    polyorder: int,
+    samples: bool = False,
+    mode: str = "interp",
+    cval: float = 0.0,
+    **dims: Any,
 ) -> SavgolFilter:
     """Smooth with polynomials, along one dim after the other.
 
@@ -268,7 +276,8 @@ class SobelFilter(Operation):
         """Return the differences."""
         from scipy.ndimage import sobel
 
-        return np.asarray(sobel(samples, axis=part.whole.axis(self.dim).number, mode=self.mode, cval=self.cval))
+        mode: Any = self.mode
+        return np.asarray(sobel(samples, axis=part.whole.axis(self.dim).number, mode=mode, cval=self.cval))
 
 
 def sobel_filter(dim: str, mode: str = "reflect", cval: float = 0.0) -> SobelFilter:

@@ -176,7 +176,11 @@ class Axis:
             return Fraction(duration_to_ns(value), 10**9)
         if is_quantity(value):
             return Fraction(repr(magnitude(value, self.units)))
-        if isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.timedelta64)) and math.isfinite(value):
+        if (
+            isinstance(value, (int, float, np.number))
+            and not isinstance(value, (bool, np.timedelta64))
+            and math.isfinite(value)
+        ):
             return Fraction(repr(float(value)))
         raise InvalidInput(f"{self.name}={value!r} is no length; give a number or a quantity such as 10 * m")
 

@@ -23,6 +23,7 @@ from archive.operations import (
     spectra,
     spectral_filters,
     unit_changes,
+    windowed_spectra,
 )
 from archive.operations.method import Method
 from archive.operations.sliding import Windows
@@ -66,8 +67,8 @@ class Operations:
     # -- spectra
     dft = Method(spectra.dft)
     idft = Method(spectra.idft)
-    stft = Method(spectra.stft)
-    istft = Method(spectra.istft)
+    stft = Method(windowed_spectra.stft)
+    istft = Method(windowed_spectra.istft)
     hilbert = Method(spectra.hilbert)
     envelope = Method(spectra.envelope)
     # -- derivatives and integrals
@@ -116,9 +117,9 @@ class Operations:
     def rolling(
         self,
         step: Any = None,
-        center: bool = False,  # noqa: FBT001, FBT002 - as DASCore's
+        center: bool = False,
         engine: Literal["numpy", "pandas"] | None = None,  # noqa: ARG002 - as DASCore's; one engine serves all
-        samples: bool = False,  # noqa: FBT001, FBT002 - as DASCore's
+        samples: bool = False,
         overlap: Any = None,
         **dims: Any,
     ) -> Windows[Patch]:
@@ -145,9 +146,9 @@ class Operations:
 
 def rolling(
     step: Any = None,
-    center: bool = False,  # noqa: FBT001, FBT002 - as DASCore's
+    center: bool = False,
     engine: Literal["numpy", "pandas"] | None = None,  # noqa: ARG001 - as DASCore's; one engine serves all
-    samples: bool = False,  # noqa: FBT001, FBT002 - as DASCore's
+    samples: bool = False,
     overlap: Any = None,
     **dims: Any,
 ) -> Windows[Operation]:

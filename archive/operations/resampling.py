@@ -79,7 +79,7 @@ class Decimate(Operation):
 
 def decimate(
     filter_type: Literal["iir", "fir"] | None = "iir",
-    copy: bool = True,  # noqa: ARG001, FBT001, FBT002 - as DASCore's; samples are never written to here
+    copy: bool = True,  # noqa: ARG001 - as DASCore's; samples are never written to here
     *,
     tolerance: float = TOLERANCE,
     **dims: Any,
@@ -303,7 +303,10 @@ class Resample(Operation):
 
 
 def resample(
-    window: Any = None, interp_kind: str | int = "linear", samples: bool = False, **dims: Any  # noqa: FBT001, FBT002 - as DASCore's
+    window: Any = None,
+    interp_kind: str | int = "linear",
+    samples: bool = False,
+    **dims: Any,
 ) -> Resample:
     """Change the sampling rate of a dim through its spectrum, and by interpolation where that misses it.
 

@@ -201,8 +201,10 @@ class Normalize(_Run):
         if self.norm == "bit":
             size = np.abs(samples)
             return np.asarray(samples / np.where(size == 0, 1, size))
-        return np.asarray(samples / self._found(samples, part).astype(np.abs(samples[:0]).dtype if
-                                                                       samples.dtype.kind in "fc" else np.float64))
+        return np.asarray(
+            samples
+            / self._found(samples, part).astype(np.abs(samples[:0]).dtype if samples.dtype.kind in "fc" else np.float64)
+        )
 
 
 def normalize(dim: str, norm: Literal["l1", "l2", "max", "bit"] = "l2") -> Normalize:

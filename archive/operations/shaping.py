@@ -75,8 +75,8 @@ class Pad(Operation):
 def pad(
     mode: Literal["constant"] = "constant",
     constant_values: Any = 0,
-    expand_coords: bool = True,  # noqa: FBT001, FBT002 - as DASCore's
-    samples: bool = False,  # noqa: FBT001, FBT002 - as DASCore's
+    expand_coords: bool = True,
+    samples: bool = False,
     **dims: Any,
 ) -> Pad:
     """Add samples of one value before and after.
@@ -102,9 +102,7 @@ def pad(
     """
     if mode != "constant" or isinstance(constant_values, (list, tuple)):
         raise InvalidInput("pad knows mode='constant' with one value for all dims")
-    return Pad(
-        dims=tuple(dims.items()), constant_values=constant_values, expand_coords=expand_coords, samples=samples
-    )
+    return Pad(dims=tuple(dims.items()), constant_values=constant_values, expand_coords=expand_coords, samples=samples)
 
 
 @operation
@@ -138,7 +136,7 @@ class Roll(Operation):
         return np.roll(samples, self._count(axis), axis=axis.number)
 
 
-def roll(samples: bool = False, update_coord: bool = False, **dims: Any) -> Roll:  # noqa: FBT001, FBT002 - as DASCore's
+def roll(samples: bool = False, update_coord: bool = False, **dims: Any) -> Roll:
     """Shift samples along a dim, those that leave at one end coming in at the other.
 
     Parameters
@@ -178,7 +176,7 @@ class Flip(Operation):
 
     def block(self, samples: NDArray[Any], part: Part) -> NDArray[Any]:
         """Return the samples in reverse order."""
-        return np.flip(samples, axis=[axis.number for axis in part.whole.axes(self.dims)])
+        return np.flip(samples, axis=tuple(axis.number for axis in part.whole.axes(self.dims)))
 
 
 def flip(*dims: str, flip_coords: bool = True) -> Flip:
@@ -244,7 +242,7 @@ class Dropna(Operation):
         return Kept(dim=self.dim, how=self.how, include_inf=self.include_inf, kept=np.flatnonzero(~dropped))
 
 
-def dropna(dim: str, how: Literal["any", "all"] = "any", include_inf: bool = True) -> Dropna:  # noqa: FBT001, FBT002 - as DASCore's
+def dropna(dim: str, how: Literal["any", "all"] = "any", include_inf: bool = True) -> Dropna:
     """Leave out what holds NaN.
 
     Parameters

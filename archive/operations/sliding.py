@@ -81,7 +81,9 @@ class Rolling(Operation):
         first = -(-(window - 1) // step)  # the first result whose window is whole
         views = np.lib.stride_tricks.sliding_window_view(samples, window, axis)
         views = views[(slice(None),) * axis + (slice(first * step - (window - 1), None, step),)]
-        function = _FUNCTIONS.get(self.function, self.function) if isinstance(self.function, str) else self.function
+        function: Any = (
+            _FUNCTIONS.get(self.function, self.function) if isinstance(self.function, str) else self.function
+        )
         slab = max(_SLAB * views.shape[axis] // max(views.size, 1), 1)
         for start in range(0, views.shape[axis], slab):
             some = views[(slice(None),) * axis + (slice(start, start + slab),)]
@@ -191,8 +193,8 @@ class Windows[T]:
 def rolling[T](
     made: Callable[[Operation], T],
     step: Any = None,
-    center: bool = False,  # noqa: FBT001, FBT002 - as DASCore's
-    samples: bool = False,  # noqa: FBT001, FBT002 - as DASCore's
+    center: bool = False,
+    samples: bool = False,
     overlap: Any = None,
     **dims: Any,
 ) -> Windows[T]:

@@ -85,9 +85,8 @@ class SlopeFilter(_Spectral):
         self._slopes(spectrum)
 
     def _slopes(self, spectrum: Outline) -> NDArray[np.float64]:
-        values = list(self.filt) if not is_quantity(self.filt) else self.filt
-        if is_quantity(values):
-            values = [one * values.units for one in values.magnitude]
+        filt: Any = self.filt
+        values = [one * filt.units for one in filt.magnitude] if is_quantity(filt) else list(filt)
         if len(values) != 4:  # noqa: PLR2004 - two flanks
             raise InvalidInput(f"slope_filter needs four slopes [a, b, c, d], not {len(values)}")
         if any(is_quantity(one) for one in values):
@@ -128,8 +127,8 @@ class SlopeFilter(_Spectral):
 def slope_filter(
     filt: Sequence[Any],
     dims: tuple[str, str] = ("distance", "time"),
-    directional: bool = False,  # noqa: FBT001, FBT002 - as DASCore's
-    invert: bool = False,  # noqa: FBT001, FBT002 - as DASCore's
+    directional: bool = False,
+    invert: bool = False,
 ) -> SlopeFilter:
     """Keep a band of apparent velocities (f-k filter).
 
@@ -168,7 +167,9 @@ class Whiten(_Spectral):
         if f"ft_{self.dim}" in given.dims:
             return None
         given.axis(self.dim)
-        return Dft(dim=(self.dim,), real=None if given.dtype.kind == "c" else self.dim, pad=True, output="FFT", db=False)
+        return Dft(
+            dim=(self.dim,), real=None if given.dtype.kind == "c" else self.dim, pad=True, output="FFT", db=False
+        )
 
     def check(self, spectrum: Outline) -> None:
         """Refuse bands and lengths that do not fit the frequencies."""
@@ -200,7 +201,8 @@ class Whiten(_Spectral):
         if self.band is None:
             return np.asarray(white)
         band = tuple(None if one is None else axis_frequency(one, axis.units) for one in self.band)
-        return taper_range(**{axis.name: band}).whole(white, given.typed(white.dtype))
+        dims: dict[str, Any] = {axis.name: band}
+        return taper_range(**dims).whole(white, given.typed(white.dtype))
 
 
 def axis_frequency(value: Any, units: str | None) -> float:

@@ -33,8 +33,11 @@ class SetUnits(Operation):
 
     def out(self, given: Outline) -> Outline:
         """Return the outline with the units set."""
-        named = {name: Coord(dims=c.dims, values=c.values, units=units) for name, units in self.coords for c in
-                 [given.coords[name]]}
+        named = {
+            name: Coord(dims=c.dims, values=c.values, units=units)
+            for name, units in self.coords
+            for c in [given.coords[name]]
+        }
         changed = given.with_coords(given.coords.update(named))
         return changed.with_units(self.data_units) if self.relabel else changed
 
@@ -138,7 +141,7 @@ def simplify_units() -> SimplifyUnits:
 
 def units_text(units: Any) -> str | None:
     """Return units as the text that is kept, checked; `None` and an empty text for none."""
-    if units is None or units == "":  # noqa: PLC1901 - a pint unit is falsy too
+    if units is None or units == "":
         return None
     if is_quantity(units):
         return str(units.units) if units.magnitude == 1 else f"{units.magnitude} {units.units}"
@@ -156,7 +159,7 @@ def _changed(samples: NDArray[Any], change: tuple[float, float]) -> NDArray[Any]
     if change == (1, 0):
         return samples
     scaled = samples * np.asarray(factor, dtype=floating(samples.dtype))
-    return scaled + np.asarray(offset, dtype=scaled.dtype) if offset else scaled
+    return np.asarray(scaled + np.asarray(offset, dtype=scaled.dtype) if offset else scaled)
 
 
 def _converted(coord: Coord, units: str | None, name: str) -> Coord:

@@ -45,8 +45,16 @@ def dascore_of(patch: lk.Patch) -> Any:
 
 
 def assert_same(
-    mine: lk.Patch, theirs: Any, *, rtol: float = 1e-7, atol: float = 1e-9, dtype: bool = True, size: float = 0,
-    stamps: int = 1, coord_units: bool = True, data_units: bool = True
+    mine: lk.Patch,
+    theirs: Any,
+    *,
+    rtol: float = 1e-7,
+    atol: float = 1e-9,
+    dtype: bool = True,
+    size: float = 0,
+    stamps: int = 1,
+    coord_units: bool = True,
+    data_units: bool = True,
 ) -> None:
     """Compare dims, shapes, types, samples (`atol` times their size), coordinates (`stamps` in ns) and units."""
     assert mine.dims == theirs.dims

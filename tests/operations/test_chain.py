@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracle import START, patch_of
 
 import archive as lk
 from archive import operations as do
 from archive.errors import InvalidInput
 from archive.operations.applying import outline_of
 from archive.operations.chain import plan, process
-from oracle import START, patch_of
 
 EXAMPLES = settings(max_examples=6, deadline=None)
 SIZE = 400
