@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from functools import wraps
-from typing import TYPE_CHECKING, Concatenate, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, overload
 
 from archive.operations.applying import apply
 
@@ -34,7 +34,7 @@ class Method[**P]:
     def __get__(self, patch: None, owner: type) -> Callable[Concatenate[Patch, P], Patch]: ...
     @overload
     def __get__(self, patch: Patch, owner: type) -> Callable[P, Patch]: ...
-    def __get__(self, patch: Patch | None, owner: type) -> Callable[P, Patch] | Callable[Concatenate[Patch, P], Patch]:
+    def __get__(self, patch: Patch | None, owner: type) -> Any:
         make = self.make
 
         def method(patch: Patch, *args: P.args, **kwargs: P.kwargs) -> Patch:
@@ -48,6 +48,4 @@ class Method[**P]:
         method.__signature__ = signature.replace(  # type: ignore[attr-defined]
             parameters=[named, *signature.parameters.values()], return_annotation="Patch"
         )
-        if patch is None:
-            return method
-        return cast("Callable[P, Patch]", method.__get__(patch))
+        return method if patch is None else method.__get__(patch)
