@@ -273,11 +273,18 @@ class Patch(Operations, np.lib.mixins.NDArrayOperatorsMixin):
         return self.new(coords=changed)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if method != "__call__" or kwargs.get("out") is not None:
-            return NotImplemented
-        from archive.arithmetic import apply_ufunc
+        from archive.arithmetic import apply_method, apply_ufunc
 
-        return apply_ufunc(ufunc, inputs, kwargs)
+        if kwargs.get("out") is not None or method not in {"__call__", "reduce", "accumulate"}:
+            return NotImplemented
+        return (
+            apply_ufunc(ufunc, inputs, kwargs) if method == "__call__" else apply_method(ufunc, method, inputs, kwargs)
+        )
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        from archive.arithmetic import apply_function
+
+        return apply_function(func, args, kwargs)
 
     # -- faces ----------------------------------------------------------------------------------
 

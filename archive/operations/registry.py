@@ -12,6 +12,7 @@ from archive.operations import (
     aggregation,
     basic,
     calculus,
+    coordinates,
     correlation,
     detection,
     detrending,
@@ -25,6 +26,7 @@ from archive.operations import (
     unit_changes,
     windowed_spectra,
 )
+from archive.operations.coordinates import Rearranged
 from archive.operations.method import Method
 from archive.operations.sliding import Windows
 from archive.operations.sliding import rolling as windows
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Operations", "names"]
 
 
-class Operations:
+class Operations(Rearranged):
     """The operations as methods; see `archive.operations` for them as values."""
 
     __slots__ = ()
@@ -97,6 +99,8 @@ class Operations:
     roll = Method(shaping.roll)
     flip = Method(shaping.flip)
     dropna = Method(shaping.dropna)
+    squeeze = Method(coordinates.squeeze)
+    append_dims = Method(coordinates.append_dims)
     # -- another step
     decimate = Method(resampling.decimate)
     resample = Method(resampling.resample)
