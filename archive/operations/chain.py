@@ -32,6 +32,7 @@ __all__ = ["MEMORY", "Chain", "plan", "process"]
 
 MEMORY = 256 << 20  # bytes of samples that a block may hold at a time, what is computed from them included
 _COPIES = 4  # arrays of a block's size that an operation has at a time: what goes in, what comes out, two between
+_WIDE = 8  # bytes that a sample takes at least while it is filtered
 _WORTH = 2  # blocks that read more than this many times what they make are cut along other dims as well
 
 
@@ -101,7 +102,7 @@ class Chain:
     def size(self, target: Window) -> int:
         """Return the bytes that a part of the result takes while it is computed."""
         sizes = [
-            _count(window) * outline.dtype.itemsize
+            _count(window) * max(outline.dtype.itemsize, _WIDE)
             for window, outline in zip(self.windows(target), self.outlines, strict=True)
         ]
         return max(sizes) * _COPIES
