@@ -14,10 +14,13 @@ from archive.operations import (
     calculus,
     coordinates,
     correlation,
+    descriptors,
     detection,
     detrending,
     filtering,
+    imaging,
     moving,
+    muting,
     resampling,
     scaling,
     shaping,
@@ -55,6 +58,8 @@ class Operations(Rearranged):
     detrend = Method(detrending.detrend)
     taper = Method(detrending.taper)
     taper_range = Method(detrending.taper_range)
+    line_mute = Method(muting.line_mute)
+    slope_mute = Method(muting.slope_mute)
     # -- filters
     pass_filter = Method(filtering.pass_filter)
     notch_filter = Method(filtering.notch_filter)
@@ -73,6 +78,13 @@ class Operations(Rearranged):
     istft = Method(windowed_spectra.istft)
     hilbert = Method(spectra.hilbert)
     envelope = Method(spectra.envelope)
+    spectral_centroid = Method(descriptors.spectral_centroid)
+    spectral_entropy = Method(descriptors.spectral_entropy)
+    spectral_flatness = Method(descriptors.spectral_flatness)
+    spectral_kurtosis = Method(descriptors.spectral_kurtosis)
+    spectral_peak_amplitude = Method(descriptors.spectral_peak_amplitude)
+    spectral_peak_frequency = Method(descriptors.spectral_peak_frequency)
+    median_frequency = Method(descriptors.median_frequency)
     # -- derivatives and integrals
     differentiate = Method(calculus.differentiate)
     integrate = Method(calculus.integrate)
@@ -85,6 +97,9 @@ class Operations(Rearranged):
     fbe = Method(detection.fbe)
     correlate = Method(correlation.correlate)
     correlate_shift = Method(correlation.correlate_shift)
+    # -- images of wave fields
+    dispersion_phase_shift = Method(imaging.dispersion_phase_shift)
+    tau_p = Method(imaging.tau_p)
     # -- sample by sample
     abs = Method(basic.abs_)
     real = Method(basic.real)

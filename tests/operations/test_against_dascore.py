@@ -226,6 +226,50 @@ CALLS: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
     "a mean taken away": (lambda p: p - p.mean("time"), {"nan": True}),
     "a mean without its dim taken away": (lambda p: p - p.mean("time", dim_reduce="squeeze"), {"dtype": False}),
     "NumPy's functions": (lambda p: np.exp(np.sin(p)) ** 2 > np.abs(p) / 3, {"data_units": False}),
+    "line mute": (lambda p: p.line_mute(time=(0.004, -0.004)), {"dtype": False}),
+    "line mute inverted and smooth": (
+        lambda p: p.line_mute(distance=(None, 5), invert=True, smooth=1),
+        {"dtype": False},
+    ),
+    "line mute of early arrivals": (
+        lambda p: p.transpose("time", "distance").line_mute(time=(0, [0, 0.0193]), distance=(None, [0, 5]), smooth=0.1),
+        {"dtype": False, "channels": (4, 8)},
+    ),
+    "line mute of a wedge": (
+        lambda p: p.transpose("time", "distance").line_mute(
+            time=([0, 0.0413], [0, 0.0197]), distance=([0, 5], [0, 5]), invert=True
+        ),
+        {"dtype": False, "channels": (4, 8)},
+    ),
+    "slope mute": (
+        lambda p: p.transpose("distance", "time").slope_mute((103, 411)),
+        {"dtype": False, "channels": (4, 8), "times": (20, 40)},
+    ),
+    "slope mute from nothing": (
+        lambda p: p.transpose("distance", "time").slope_mute((0, 307), smooth=1),
+        {"dtype": False, "channels": (4, 8), "times": (20, 40)},
+    ),
+    "centroid": (lambda p: p.dft("time").spectral_centroid(), {"dtype": False, "times": (64, 64)}),
+    "median frequency": (lambda p: p.dft("time", real=True).median_frequency(fmin=10), {"dtype": False}),
+    "peak frequency": (lambda p: p.dft("time", real=True).spectral_peak_frequency("time"), {"dtype": False}),
+    "peak amplitude": (
+        lambda p: p.dft("time", real=True, output="PSD").spectral_peak_amplitude(fmax=80),
+        {"dtype": False, "units": ("m/s", None)},
+    ),
+    "spectral entropy": (lambda p: p.dft("time", pad=False).spectral_entropy(), {"dtype": False, "times": (64, 64)}),
+    "spectral kurtosis": (
+        lambda p: p.dft("time", output="AS").spectral_kurtosis(negative_frequencies="drop"),
+        {"dtype": False, "times": (64, 64)},
+    ),
+    "spectral flatness": (lambda p: p.dft("time", real=True).spectral_flatness(fmin=20, fmax=100), {"dtype": False}),
+    "dispersion": (
+        lambda p: p.dispersion_phase_shift(np.array([100.0, 300, 700]), approx_resolution=5, approx_freq=(10, 60)),
+        {"dtype": False, "times": (20, 40)},
+    ),
+    "tau-p": (
+        lambda p: p.transpose("distance", "time").tau_p(np.array([100.0, 300, 700])),
+        {"dtype": False, "data_units": False},
+    ),
     "aggregate": (lambda p: p.aggregate("time", method=np.ptp), {}),
 }
 

@@ -20,6 +20,7 @@ from archive.errors import InvalidInput
 from archive.operations.applying import outline_of
 from archive.operations.chain import plan, process
 from archive.operations.filtering import TOLERANCE, ringing
+from archive.operations.operation import Part
 from archive.operations.registry import Operations, names
 
 if TYPE_CHECKING:
@@ -196,3 +197,12 @@ def test_gaps_are_not_bridged_by_filters_along_uneven_time() -> None:
         assert [part.shape[0] for part in parts] == [30, 30, 20]
         wanted = original.pass_filter(time=(10, 40)).data
         assert np.allclose(np.concatenate([part.data for part in parts]), wanted, atol=1e-5)
+
+
+def test_large_arrays_are_done_slab_by_slab_with_the_same_result() -> None:
+    patch = patch_of(np.random.default_rng(5).normal(size=(1500, 3000)))
+    for one in (do.detrend("time"), do.median_filter(time=3, samples=True), do.rolling(time=4, samples=True).mean()):
+        given = outline_of(patch)
+        out = one.out(given)
+        at_once = one.block(patch.data, Part(whole=given, source=given.window, target=out.window))
+        assert np.array_equal(one.whole(patch.data, given), at_once, equal_nan=True)
