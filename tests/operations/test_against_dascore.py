@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Hz, m, s = units.Hz, units.m, units.s  # DASCore's, which takes no others; Lightkeep takes any
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # DASCore's own
-EXAMPLES = settings(max_examples=8, deadline=None)
+EXAMPLES = settings(max_examples=5, deadline=None)
 
 COMPARE = {"rtol", "atol", "dtype", "stamps", "coord_units", "data_units"}
 

@@ -16,7 +16,7 @@ from archive.errors import InvalidInput
 from archive.operations.applying import outline_of
 from archive.operations.chain import plan, process
 
-EXAMPLES = settings(max_examples=6, deadline=None)
+EXAMPLES = settings(max_examples=5, deadline=None)
 SIZE = 400
 COND = np.random.default_rng(9).random((SIZE, 1)) > 0.5
 
