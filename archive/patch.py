@@ -10,6 +10,7 @@ from archive.attrs import Attrs
 from archive.coords import Coord, Coords, Linear, TimeAxis, values_from_array
 from archive.errors import InvalidInput
 from archive.lazy import Indexed, InMemory, Lazy, Transposed
+from archive.operations.registry import Operations
 from archive.read import LIMIT, load_many
 from archive.select import Key, key_of
 from archive.times import time_to_ns
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Patch"]
 
 
-class Patch(np.lib.mixins.NDArrayOperatorsMixin):
+class Patch(Operations, np.lib.mixins.NDArrayOperatorsMixin):
     """Contiguous data with dims, coordinates and attributes. Immutable; samples are read when needed.
 
     Parameters
@@ -272,11 +273,18 @@ class Patch(np.lib.mixins.NDArrayOperatorsMixin):
         return self.new(coords=changed)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if method != "__call__" or kwargs.get("out") is not None:
-            return NotImplemented
-        from archive.arithmetic import apply_ufunc
+        from archive.arithmetic import apply_method, apply_ufunc
 
-        return apply_ufunc(ufunc, inputs, kwargs)
+        if kwargs.get("out") is not None or method not in {"__call__", "reduce", "accumulate"}:
+            return NotImplemented
+        return (
+            apply_ufunc(ufunc, inputs, kwargs) if method == "__call__" else apply_method(ufunc, method, inputs, kwargs)
+        )
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        from archive.arithmetic import apply_function
+
+        return apply_function(func, args, kwargs)
 
     # -- faces ----------------------------------------------------------------------------------
 

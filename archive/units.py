@@ -17,7 +17,7 @@ from archive.errors import InvalidInput
 if TYPE_CHECKING:
     from pint import Quantity, UnitRegistry
 
-__all__ = ["convert_factor", "get_quantity", "is_quantity", "magnitude", "seconds_of"]
+__all__ = ["conversion", "convert_factor", "get_quantity", "is_quantity", "magnitude", "seconds_of"]
 
 _LONGEST = 200  # characters
 _LARGEST_POWER = 1000
@@ -135,3 +135,22 @@ def convert_factor(have: str, want: str) -> float:
         The two are of different dimensions, or one is unknown.
     """
     return magnitude(get_quantity(have), want)
+
+
+@lru_cache(maxsize=512)
+def conversion(have: str, want: str) -> tuple[float, float]:
+    """Return factor and offset that bring a number in units `have` to units `want`.
+
+    Raises
+    ------
+    InvalidInput
+        The two are of different dimensions, or one is unknown.
+    """
+    import pint
+
+    old, new = get_quantity(have), get_quantity(want)
+    try:
+        zero, one = (float(_registry().Quantity(float(value), old.units).to(new.units).magnitude) for value in (0, 1))
+    except pint.errors.PintError as error:
+        raise InvalidInput(f"{have} cannot be expressed in {want}") from error
+    return (one - zero, zero) if zero else (convert_factor(have, want), 0.0)
