@@ -21,17 +21,17 @@ __all__ = ["CubeWcs", "Line", "Points"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Pixels `start + step * i` of the whole dataset, for i from 0 to `size - 1`."""
+    """Pixels `start + step * i` of the whole dataset, for i from 0 to `size - 1`; of bins, their centres."""
 
-    start: int
-    step: int
+    start: float
+    step: float
     size: int
 
-    def to_root(self, pixel: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_root(self, pixel: Any) -> Any:
         """Return where pixels of the slice lie in the whole."""
         return self.start + self.step * pixel
 
-    def from_root(self, pixel: NDArray[np.float64]) -> NDArray[np.float64]:
+    def from_root(self, pixel: Any) -> Any:
         """Return where pixels of the whole lie in the slice."""
         return (pixel - self.start) / self.step
 
@@ -42,27 +42,31 @@ class Line:
         start, stop, step = key.indices(self.size)
         return Line(self.start + self.step * start, self.step * step, len(range(start, stop, step)))
 
-    def at(self, number: int) -> int:
+    def at(self, number: int) -> float:
         """Return one pixel of the whole."""
         return self.start + self.step * number
+
+    def binned(self, size: int) -> Line:
+        """Return bins of so many pixels each: a bin's centre is the middle of its pixels."""
+        return Line(self.start + self.step * (size - 1) / 2, self.step * size, self.size // size)
 
 
 @dataclass(frozen=True, slots=True)
 class Points:
     """Any pixels of the whole dataset; between two of them, and beyond, on the line through the nearest two."""
 
-    numbers: tuple[int, ...]
+    numbers: tuple[float, ...]
 
     @property
     def size(self) -> int:
         """How many."""
         return len(self.numbers)
 
-    def to_root(self, pixel: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_root(self, pixel: Any) -> Any:
         """Return where pixels of the slice lie in the whole."""
         return _line_through(pixel, np.arange(self.size, dtype=float), np.array(self.numbers, dtype=float))
 
-    def from_root(self, pixel: NDArray[np.float64]) -> NDArray[np.float64]:
+    def from_root(self, pixel: Any) -> Any:
         """Return where pixels of the whole lie in the slice."""
         order = np.argsort(self.numbers)
         numbers = np.array(self.numbers, dtype=float)[order]
@@ -70,11 +74,16 @@ class Points:
 
     def take(self, key: slice | NDArray[np.int64]) -> Points:
         """Return a part, by a slice or by numbers."""
-        return Points(tuple(np.array(self.numbers, dtype=np.int64)[key].tolist()))
+        return Points(tuple(np.array(self.numbers)[key].tolist()))
 
-    def at(self, number: int) -> int:
+    def at(self, number: int) -> float:
         """Return one pixel of the whole."""
         return self.numbers[number]
+
+    def binned(self, size: int) -> Points:
+        """Return bins of so many pixels each: a bin's centre is the mean of its pixels."""
+        numbers = np.array(self.numbers, dtype=float).reshape(-1, size)
+        return Points(tuple(numbers.mean(axis=1).tolist()))
 
 
 def _line_through(x: Any, points: NDArray[np.float64], values: NDArray[np.float64]) -> Any:
@@ -96,7 +105,7 @@ class CubeWcs(BaseLowLevelWCS, HighLevelWCSMixin):  # type: ignore[misc]
         In array order, for each axis of the whole: one pixel, a `Line` or `Points`.
     """
 
-    def __init__(self, root: Any, window: tuple[int | Line | Points, ...]) -> None:
+    def __init__(self, root: Any, window: tuple[float | Line | Points, ...]) -> None:
         n_pixel = len(root.pixel_names) if isinstance(root, WorldCoordinates) else root.pixel_n_dim
         if len(window) != n_pixel:
             raise InvalidInput(f"a window of {len(window)} axes for coordinates of {n_pixel} pixel axes")
@@ -107,7 +116,7 @@ class CubeWcs(BaseLowLevelWCS, HighLevelWCSMixin):  # type: ignore[misc]
             self._whole = np.asarray(root.axis_correlation_matrix, dtype=bool)
         # Pixel axes in APE 14's order, the reverse of the array's.
         self._parts = window[::-1]
-        self._pixel = [number for number, part in enumerate(self._parts) if not isinstance(part, int)]
+        self._pixel = [number for number, part in enumerate(self._parts) if not isinstance(part, (int, float))]
         self._world = [number for number, row in enumerate(self._whole) if row[self._pixel].any() or not row.any()]
         self._dropped = [number for number in range(len(self._whole)) if number not in self._world]
 
@@ -122,7 +131,7 @@ class CubeWcs(BaseLowLevelWCS, HighLevelWCSMixin):  # type: ignore[misc]
     def __getitem__(self, key: Any) -> CubeWcs:
         """Return the coordinates of a slice, with NumPy's rules for ints and slices along each axis."""
         items = key if isinstance(key, tuple) else (key,)
-        kept = [axis for axis, part in enumerate(self.window) if not isinstance(part, int)]
+        kept = [axis for axis, part in enumerate(self.window) if not isinstance(part, (int, float))]
         dots = [number for number, item in enumerate(items) if item is Ellipsis]
         if dots:
             place = dots[0]
@@ -133,9 +142,15 @@ class CubeWcs(BaseLowLevelWCS, HighLevelWCSMixin):  # type: ignore[misc]
         window = list(self.window)
         for axis, item in zip(kept, items, strict=False):
             part = window[axis]
-            assert not isinstance(part, int)  # noqa: S101 - kept are those that are none
+            assert not isinstance(part, (int, float))  # noqa: S101 - kept are those that are none
             window[axis] = _sub(part, item)
         return CubeWcs(self.root, tuple(window))
+
+    def rebin(self, sizes: tuple[int, ...]) -> CubeWcs:
+        """Return the coordinates of bins; `sizes` in array order, one for each axis."""
+        given = iter(sizes)
+        parts = [part if isinstance(part, (int, float)) else part.binned(next(given)) for part in self.window]
+        return CubeWcs(self.root, tuple(parts))
 
     # -- pixels and world in numbers ------------------------------------------------------------
 
@@ -153,7 +168,9 @@ class CubeWcs(BaseLowLevelWCS, HighLevelWCSMixin):  # type: ignore[misc]
             raise InvalidInput(f"{len(pixel_arrays)} pixel arrays for {len(self._pixel)} axes")
         given = iter(pixel_arrays)
         pixels = [
-            np.asarray(float(part)) if isinstance(part, int) else part.to_root(np.asarray(next(given), dtype=float))
+            np.asarray(float(part))
+            if isinstance(part, (int, float))
+            else part.to_root(np.asarray(next(given), dtype=float))
             for part in self._parts
         ]
         if isinstance(self.root, WorldCoordinates):
@@ -180,7 +197,7 @@ class CubeWcs(BaseLowLevelWCS, HighLevelWCSMixin):  # type: ignore[misc]
         out = []
         for number in self._pixel:
             part = self._parts[number]
-            assert not isinstance(part, int)  # noqa: S101 - listed are those that are none
+            assert not isinstance(part, (int, float))  # noqa: S101 - listed are those that are none
             out.append(np.broadcast_to(part.from_root(np.asarray(pixels[number])), shape)[()])
         return out[0] if len(out) == 1 else tuple(out)
 
@@ -199,7 +216,7 @@ class CubeWcs(BaseLowLevelWCS, HighLevelWCSMixin):  # type: ignore[misc]
     @property
     def array_shape(self) -> tuple[int, ...]:
         """Shape of the slice, in array order."""
-        return tuple(part.size for part in self.window if not isinstance(part, int))
+        return tuple(part.size for part in self.window if not isinstance(part, (int, float)))
 
     @property
     def pixel_shape(self) -> tuple[int, ...]:
@@ -309,7 +326,7 @@ def _wrapped(root: Any, values: list[NDArray[np.float64]]) -> list[NDArray[np.fl
     return values
 
 
-def _sub(part: Line | Points, item: Any) -> int | Line | Points:
+def _sub(part: Line | Points, item: Any) -> float | Line | Points:
     if isinstance(item, slice):
         return part.take(item)
     if isinstance(item, np.ndarray) and item.ndim == 1:

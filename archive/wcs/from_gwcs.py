@@ -15,7 +15,8 @@ from astropy.modeling import models as m
 
 from archive.wcs.axes import SkyFrame, WorldAxis
 from archive.wcs.sky import Sky, VaryingSky
-from archive.wcs.steps import Affine, Beside, Chain, Coupled, Line, Pick, Ravel, Step, Table, Unravel
+from archive.wcs.steps import Affine, Beside, Chain, Coupled, Line, Pick, Step
+from archive.wcs.tables import Ravel, Table, Unravel
 from archive.wcs.value import WorldCoordinates
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ APE 14: a shared Python interface for World Coordinate Systems. dkist.wcs.models
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -27,15 +27,11 @@ __all__ = [
     "Coupled",
     "Line",
     "NoInverse",
+    "Nowhere",
     "Pick",
-    "Ravel",
     "Step",
-    "Table",
     "Uncoupled",
-    "Unravel",
 ]
-
-_SLACK = 1e-6
 
 type Arrays = tuple[NDArray[np.float64], ...]
 
@@ -68,6 +64,43 @@ class Step(Protocol):
     def depends(self) -> NDArray[np.bool_]:
         """Return which output hangs on which input, shape `(n_outputs, n_inputs)`."""
         ...
+
+
+def _inverse(step: Step) -> Step:
+    """Return the way back of one of several steps beside each other; the others' is found without it."""
+    try:
+        return step.inverse()
+    except NoInverse:
+        return Nowhere(step)
+
+
+@dataclass(frozen=True, slots=True)
+class Nowhere:
+    """The inverse of a step that has none: NaN."""
+
+    step: Step
+
+    @property
+    def n_inputs(self) -> int:
+        """The outputs of the step."""
+        return self.step.n_outputs
+
+    @property
+    def n_outputs(self) -> int:
+        """The inputs of the step."""
+        return self.step.n_inputs
+
+    def __call__(self, *arrays: NDArray[np.float64]) -> Arrays:
+        """Return NaN for each."""
+        return tuple(np.full(np.broadcast_shapes(*map(np.shape, arrays)), np.nan) for _ in range(self.n_outputs))
+
+    def inverse(self) -> Step:
+        """Return the step."""
+        return self.step
+
+    def depends(self) -> NDArray[np.bool_]:
+        """Return that nothing hangs on anything."""
+        return np.zeros((self.n_outputs, self.n_inputs), dtype=bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +164,7 @@ class Beside:
 
     def inverse(self) -> Beside:
         """Return the steps' inverses beside each other."""
-        return Beside(tuple(step.inverse() for step in self.steps))
+        return Beside(tuple(_inverse(step) for step in self.steps))
 
     def depends(self) -> NDArray[np.bool_]:
         """Return the steps' own as blocks along the diagonal."""
@@ -176,7 +209,7 @@ class Coupled:
 
     def inverse(self) -> Uncoupled:
         """Return the way back through the right step."""
-        return Uncoupled(self.left.inverse(), self.right.inverse(), self.shared)
+        return Uncoupled(_inverse(self.left), _inverse(self.right), self.shared)
 
     def depends(self) -> NDArray[np.bool_]:
         """Return both blocks, overlapping in the shared inputs."""
@@ -324,151 +357,3 @@ class Affine:
     def depends(self) -> NDArray[np.bool_]:
         """Return that both hang on both, whatever the numbers."""
         return np.ones((2, 2), dtype=bool)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Table:
-    """Values at points, and between them; NaN beyond.
-
-    Parameters
-    ----------
-    points
-        Strictly rising, shape `(n,)`.
-    values
-        At the points, shape `(n,)`.
-    nearest
-        The value of the nearest point, the lower one halfway, instead of interpolation.
-    slack
-        How far beyond the ends still counts as the end, in steps between points: a coordinate that went
-        through an object of astropy comes back a little off.
-    """
-
-    points: NDArray[np.float64]
-    values: NDArray[np.float64]
-    nearest: bool = False
-    slack: float = 0.0
-    n_inputs: int = 1
-    n_outputs: int = 1
-
-    def __call__(self, *arrays: NDArray[np.float64]) -> Arrays:
-        """Return the looked up values."""
-        (x,) = arrays
-        points, values = self.points, self.values
-        if points.size == 1:
-            return (np.where(np.abs(x - points[0]) <= self.slack, values[0], np.nan),)
-        if self.slack:
-            near = self.slack * (points[1] - points[0]), self.slack * (points[-1] - points[-2])
-            inside = (x >= points[0] - near[0]) & (x <= points[-1] + near[1])
-            x = np.where(inside, np.clip(x, points[0], points[-1]), np.nan)
-        if points[0] == 0 and points[-1] == points.size - 1 and (np.diff(points) == 1).all():
-            low = np.fmax(np.fmin(np.floor(x), points.size - 2), 0).astype(np.intp)  # pixels: no search
-            part = x - low
-        else:
-            low = np.clip(np.searchsorted(points, x, side="right") - 1, 0, points.size - 2)
-            part = (x - points[low]) / (points[low + 1] - points[low])
-        if self.nearest:
-            out = values.take(low + (part > 0.5))  # noqa: PLR2004 - halfway
-        else:
-            out = values.take(low) * (1 - part) + values.take(low + 1) * part
-        return (np.where((x >= points[0]) & (x <= points[-1]), out, np.nan),)
-
-    def inverse(self) -> Table:
-        """Return the table read the other way."""
-        steps = np.diff(self.values)
-        if (steps > 0).all():
-            return Table(self.values, self.points, self.nearest, slack=_SLACK)
-        if (steps < 0).all():
-            return Table(self.values[::-1], self.points[::-1], self.nearest, slack=_SLACK)
-        raise NoInverse("a coordinate has the same value at several pixels; its pixel cannot be found")
-
-    def depends(self) -> NDArray[np.bool_]:
-        """Return that the output hangs on the input."""
-        return np.ones((1, 1), dtype=bool)
-
-
-@dataclass(frozen=True, slots=True)
-class Ravel:
-    """Pixels of several axes to the place in a flat table; the fraction of one axis is carried over.
-
-    Parameters
-    ----------
-    shape
-        Of the table.
-    order
-        `C` or `F`: which axis runs fastest, the last or the first.
-    """
-
-    shape: tuple[int, ...]
-    order: str = "C"
-
-    @property
-    def n_inputs(self) -> int:
-        """One for each axis."""
-        return len(self.shape)
-
-    @property
-    def n_outputs(self) -> int:
-        """The place."""
-        return 1
-
-    def __call__(self, *arrays: NDArray[np.float64]) -> Arrays:
-        """Return the place, NaN outside of the table."""
-        place: Any = 0.0
-        outside: Any = np.False_
-        axes = list(range(self.n_inputs))
-        for axis in axes if self.order == "C" else reversed(axes):
-            index = np.rint(arrays[axis])
-            outside = outside | ~((index >= 0) & (index < self.shape[axis]))
-            place = place * self.shape[axis] + index
-        fastest = arrays[-1 if self.order == "C" else 0]
-        return (np.where(outside, np.nan, place + (fastest - np.rint(fastest))),)
-
-    def inverse(self) -> Unravel:
-        """Return the way back."""
-        return Unravel(self.shape, self.order)
-
-    def depends(self) -> NDArray[np.bool_]:
-        """Return that the place hangs on every axis."""
-        return np.ones((1, self.n_inputs), dtype=bool)
-
-
-@dataclass(frozen=True, slots=True)
-class Unravel:
-    """The inverse of `Ravel`."""
-
-    shape: tuple[int, ...]
-    order: str = "C"
-
-    @property
-    def n_inputs(self) -> int:
-        """The place."""
-        return 1
-
-    @property
-    def n_outputs(self) -> int:
-        """One for each axis."""
-        return len(self.shape)
-
-    def __call__(self, *arrays: NDArray[np.float64]) -> Arrays:
-        """Return the pixels, NaN outside of the table; what is all but the next place counts as that."""
-        (place,) = arrays
-        whole = np.floor(place + 1e-9)
-        inside = (whole >= 0) & (whole < np.prod(self.shape))
-        rest = np.where(inside, whole, 0)
-        fraction = np.where(inside, place - whole, np.nan)
-        out: list[NDArray[np.float64]] = [np.float64(0) * rest] * self.n_outputs
-        axes = list(range(self.n_outputs))
-        fast_first = axes if self.order == "F" else axes[::-1]
-        for axis in fast_first:
-            out[axis] = np.where(inside, rest % self.shape[axis], np.nan)
-            rest = rest // self.shape[axis]
-        out[fast_first[0]] = out[fast_first[0]] + fraction
-        return tuple(out)
-
-    def inverse(self) -> Ravel:
-        """Return the way that this is the inverse of."""
-        return Ravel(self.shape, self.order)
-
-    def depends(self) -> NDArray[np.bool_]:
-        """Return that every axis hangs on the place."""
-        return np.ones((self.n_outputs, 1), dtype=bool)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archive.errors import DamagedData, NewerVersion
-from archive.wcs import sky, steps
+from archive.wcs import sky, steps, tables
 from archive.wcs.axes import SkyFrame, WorldAxis
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ _KINDS: dict[str, type[Any]] = {
         steps.Coupled,
         steps.Line,
         steps.Pick,
-        steps.Ravel,
+        tables.Ravel,
         sky.Sky,
-        steps.Table,
+        tables.Table,
         steps.Uncoupled,
-        steps.Unravel,
+        tables.Unravel,
         sky.VaryingSky,
     )
 }
