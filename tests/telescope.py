@@ -6,6 +6,7 @@ import gzip
 import io
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +41,7 @@ class Known:
         return tuple(np.array([function(*point) for point in points], dtype=float).T)
 
 
+@lru_cache
 def open_asdf(path: str) -> list[Known]:
     """Return the coordinates in an asdf file of the data centre, one for each tile."""
     import asdf

@@ -98,7 +98,8 @@ def _tile(dataset: Any, place: tuple[int, ...] | None, name: str) -> FrameTile:
     there = [number for number, uri in enumerate(uris.ravel()) if uri is not None and not np.ma.is_masked(uri)]
     grid = np.full(uris.shape, -1, dtype=np.intp)
     grid.ravel()[there] = np.arange(len(there))
-    rows = [_row(table, number) for number in there]
+    columns = {key: table[key].tolist() for key in table.colnames}  # what is masked becomes None
+    rows = [{key: column[number] for key, column in columns.items()} for number in there]
     try:
         wcs, gwcs = from_gwcs(dataset.wcs), None
     except UnknownTransform:
@@ -114,11 +115,3 @@ def _tile(dataset: Any, place: tuple[int, ...] | None, name: str) -> FrameTile:
         wcs=wcs,
         gwcs=gwcs,
     )
-
-
-def _row(table: Any, number: int) -> dict[str, Any]:
-    row = table[number]
-    return {
-        key: None if np.ma.is_masked(row[key]) else row[key].item() if hasattr(row[key], "item") else row[key]
-        for key in table.colnames
-    }

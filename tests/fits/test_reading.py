@@ -140,7 +140,7 @@ def test_tiles_that_could_not_be_quantised_are_kept_as_floats_and_as_bytes() -> 
 
 @pytest.mark.parametrize("folder", ["visp", "vbi_mosaic"])
 def test_a_real_layout_is_read_as_astropy_reads_it_and_given_back(folder: str) -> None:
-    for path in sorted((shared_folder("frames") / folder).glob("*.fits"))[::3]:
+    for path in sorted((shared_folder("frames") / folder).glob("*.fits"))[::7]:
         assert_as_astropy(path.read_bytes(), path.name)
         assert read_frame(path.read_bytes(), path.name).encodes_to_itself
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from ingest.frames import describe_asdf, describe_headers
 pytestmark = pytest.mark.filterwarnings("ignore")  # asdf and dkist warn of their own ways
 
 
+@lru_cache
 def read_folder(name: str) -> tuple[list[str], list[dict[str, Any]], Any]:
     folder = shared_folder("frames") / name
     paths = sorted(folder.glob("*.fits"))

@@ -63,7 +63,7 @@ def ours_of(known: Known) -> CubeWcs:
 
 
 def test_random_pixels_have_the_world_coordinates_of_the_gwcs(known: Known) -> None:
-    wcs, points = ours_of(known), pixels(known.shape)
+    wcs, points = ours_of(known), pixels(known.shape, 60 if known.singly else 300)
     assert_world(wcs.pixel_to_world_values(*points), known.world(*points), wcs)
     np.testing.assert_array_equal(wcs.axis_correlation_matrix, known.gwcs.axis_correlation_matrix)
     assert wcs.world_axis_physical_types == list(known.gwcs.world_axis_physical_types)
@@ -73,7 +73,7 @@ def test_random_pixels_have_the_world_coordinates_of_the_gwcs(known: Known) -> N
 
 
 def test_pixels_come_back_wherever_gwcs_finds_them(known: Known) -> None:
-    wcs, points = ours_of(known), pixels(known.shape, whole=True)
+    wcs, points = ours_of(known), pixels(known.shape, 30 if known.singly else 300, whole=True)
     back = wcs.world_to_pixel_values(*wcs.pixel_to_world_values(*points))
     np.testing.assert_allclose(back, points, atol=1e-6)
     theirs = known.pixels(*known.world(*points))
