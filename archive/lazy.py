@@ -277,11 +277,18 @@ class Transposed:
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """Some samples along one dim, by number: reads no more than the stretch between the outermost."""
+    """Some samples along one dim, by number: reads no more than the stretch between the outermost.
+
+    Parameters
+    ----------
+    near
+        Samples further apart than this are read by themselves.
+    """
 
     base: Lazy
     axis: int
     numbers: NDArray[np.int64]
+    near: int = _NEAR
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -298,14 +305,14 @@ class Indexed:
         """Return a part, unread."""
         whole = slice(0, self.base.shape[self.axis])
         outer = self.base.cut((*window[: self.axis], whole, *window[self.axis + 1 :]))
-        return Indexed(outer, self.axis, self.numbers[window[self.axis]])
+        return Indexed(outer, self.axis, self.numbers[window[self.axis]], self.near)
 
     def fill(self, target: NDArray[Any], work: Work) -> None:
         """Fill the stretches between neighbours that are close, then pick."""
         if not target.size:
             return
         wanted = np.unique(self.numbers)
-        borders = np.flatnonzero(np.diff(wanted) > _NEAR) + 1
+        borders = np.flatnonzero(np.diff(wanted) > self.near) + 1
         held = empty_like(target, (*target.shape[: self.axis], len(wanted), *target.shape[self.axis + 1 :]))
         before: Window = tuple(slice(0, length) for length in target.shape[: self.axis])
         after: Window = tuple(slice(0, length) for length in target.shape[self.axis + 1 :])

@@ -1,0 +1,12 @@
+"""A hypercube of frames: data, world coordinates, headers and files that are sliced together."""
+
+from archive.errors import MissingExtra
+
+try:
+    from archive.cube.cube import Cube
+except ModuleNotFoundError as error:
+    message = f"Cubes need {error.name}, which is not installed; pip install 'lightkeep[frames]'"
+    raise MissingExtra(message) from error
+from archive.cube.frames import Frames
+
+__all__ = ["Cube", "Frames"]
