@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import io
 import struct
-from typing import TYPE_CHECKING, BinaryIO, Concatenate, cast
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, BinaryIO, Concatenate, cast
 
-from archive.errors import FormatError, LightkeepError, StoreTrouble
+from archive.errors import FormatError, LightkeepError, MissingExtra, StoreTrouble
 
 if TYPE_CHECKING:
     from collections.abc import Buffer, Callable
 
-__all__ = ["Watched", "at_edge", "name_of", "read_exactly", "size_of"]
+__all__ = ["Watched", "at_edge", "library", "name_of", "read_exactly", "size_of"]
 
 # What h5py, NumPy, struct and Python itself were seen to raise on damaged files.
 _LIBRARY_ERRORS = (
@@ -58,6 +59,27 @@ def at_edge[**P, R](function: Callable[Concatenate[BinaryIO, P], R]) -> Callable
             raise FormatError(message) from error
 
     return guarded
+
+
+def library(name: str, what: str) -> Any:
+    """Return a library that a format needs, imported now.
+
+    Parameters
+    ----------
+    name
+        Its module.
+    what
+        The format, as people say it.
+
+    Raises
+    ------
+    MissingExtra
+        It is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise MissingExtra(f"{what} needs {name}, which is not installed; pip install 'lightkeep[ingest]'") from error
 
 
 def name_of(file: BinaryIO) -> str:
