@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from archive.errors import FormatError, InvalidInput
 from archive.index.layout import check_dataset_name
 from ingest.formats import FORMATS, format_named, identify, open_format
+from ingest.gather import Loose, channel_groups, join_beside, join_channels
 from ingest.naming import dataset_of, time_of
 from ingest.sources import Found, open_source
 from ingest.task import Refusal, TaskSource, refusal_of
@@ -90,6 +91,9 @@ class _Described:
     samples: int
 
 
+type _Look = Loose | Refusal | str
+
+
 def make_plan(
     found: Sequence[Found],
     ledger: Ledger,
@@ -118,19 +122,16 @@ def make_plan(
         check_dataset_name(settings.dataset)
     fresh = [file for file in found if ledger.seen(file.url, file.size, file.stamp) is None]
 
-    def look(file: Found) -> _Described | Refusal | str:
-        try:
-            return _describe(file, ledger, settings, lives or {})
-        except FormatError as error:
-            suffix = PurePosixPath(file.url).suffix.lower()
-            known = any(suffix in kind.suffixes for kind in FORMATS)
-            return refusal_of(file, error) if file.named or known else file.url
-        finally:
-            advance()
-
+    planner = _Planner(ledger, settings, lives or {}, advance)
     with ThreadPoolExecutor(_DESCRIBERS) as pool:
-        looks = list(pool.map(look, fresh))
-    described = [look for look in looks if isinstance(look, _Described)]
+        looks = list(pool.map(planner.look, fresh))
+        whole, joined = _gather([look for look in looks if isinstance(look, Loose)], fresh, looks)
+        new = [file for file in joined if ledger.seen(file.url, file.size, file.stamp) is None]
+        parts = {part.url for file in joined for part in file.parts}
+        looks = [*whole, *(look for look in looks if not isinstance(look, Loose) and _url_of(look) not in parts)]
+        looks += pool.map(planner.look, new)
+    outcomes = [planner.propose(look) if isinstance(look, Loose) else look for look in looks]
+    described = sorted((one for one in outcomes if isinstance(one, _Described)), key=lambda one: one.source.found.url)
     datasets: dict[str, Dataset] = {}
     for one in described:
         for name, dataset in one.datasets.items():
@@ -142,9 +143,9 @@ def make_plan(
     return IngestPlan(
         groups=tuple(tuple(groups[key]) for key in sorted(groups)),
         datasets=datasets,
-        refusals=tuple(look for look in looks if isinstance(look, Refusal)),
-        ignored=tuple(look for look in looks if isinstance(look, str)),
-        known=len(found) - len(fresh),
+        refusals=tuple(one for one in outcomes if isinstance(one, Refusal)),
+        ignored=tuple(one for one in outcomes if isinstance(one, str)),
+        known=len(found) - len(fresh) + len(parts - {part.url for file in new for part in file.parts}),
         samples=sum(one.samples for one in described),
     )
 
@@ -169,31 +170,84 @@ def check_same(held: Dataset, proposed: Dataset) -> None:
         )
 
 
-def _describe(file: Found, ledger: Ledger, settings: Settings, lives: Mapping[str, int]) -> _Described:
-    with open_source(file, settings.options, digest=False) as opened:
-        kind = format_named(settings.format) if settings.format else identify(opened.file, file.url)
-        description = open_format(kind).describe(opened.file)
-    earlier = ledger.earlier(file.url)
-    proposed: dict[str, Dataset] = {}
-    names: list[str] = []
-    for block in description.blocks:
-        dataset = dataset_of(block, kind.name, name=settings.dataset, codec=settings.codec)
-        dataset = dataset.reborn(lives.get(dataset.name, 1))
-        names.append(dataset.name)
-        check_same(proposed.setdefault(dataset.name, dataset), dataset)
-    blocks = [block for block in description.blocks if block.shape[0]]
-    if not blocks:
-        raise FormatError(f"{file.url}: holds no samples; set it aside")
-    home = proposed[names[description.blocks.index(blocks[0])]]
-    return _Described(
-        source=TaskSource(
-            found=file,
-            format=kind.name,
-            datasets=tuple(names),
-            copies=ledger.hashes_of_size(file.size),
-            earlier=None if earlier is None else earlier.sha256,
-        ),
-        datasets=proposed,
-        window=(home.name, time_of(blocks[0]).first // home.window),
-        samples=sum(prod(block.shape) * block.dtype.itemsize for block in blocks),
-    )
+def _gather(loose: Sequence[Loose], found: Sequence[Found], looks: Sequence[_Look]) -> tuple[list[Loose], list[Found]]:
+    """Return the files that are sources by themselves, and those that are made of several.
+
+    Parameters
+    ----------
+    looks
+        What came of the files of `found`, in their order; only those that no format claims lie beside another.
+    """
+    whole = [file for file in loose if not file.kind.by_channel and not file.kind.beside]
+    groups = channel_groups(file for file in loose if file.kind.by_channel)
+    whole += [group[0] for group in groups if len(group) == 1]
+    joined = [join_channels(group) for group in groups if len(group) > 1]
+    unclaimed = [file for file, look in zip(found, looks, strict=True) if not isinstance(look, Loose)]
+    for head in loose:
+        if head.kind.beside:
+            pairs = join_beside(head, unclaimed)
+            joined += pairs
+            whole += [] if pairs else [head]
+    return whole, joined
+
+
+def _url_of(look: Refusal | str) -> str:
+    return look if isinstance(look, str) else look.found.url
+
+
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    """What is known while files are looked at."""
+
+    ledger: Ledger
+    settings: Settings
+    lives: Mapping[str, int]
+    advance: Callable[[], None]
+
+    def look(self, file: Found) -> _Look:
+        """Return what a file says of itself, why it is refused, or its URL if nothing suggests that it is raw data."""
+        try:
+            with open_source(file, self.settings.options, digest=False) as opened:
+                named = self.settings.format
+                kind = format_named(named) if named else identify(opened.file, file.url)
+                alone = kind.beside is not None and not file.parts
+                description = None if alone else open_format(kind).describe(opened.file)
+        except FormatError as error:
+            suffix = PurePosixPath(file.url).suffix.lower()
+            known = any(suffix in kind.suffixes for kind in FORMATS)
+            return refusal_of(file, error) if file.named or known else file.url
+        finally:
+            if not file.parts:
+                self.advance()
+        return Loose(found=file, kind=kind, description=description)
+
+    def propose(self, look: Loose) -> _Described | Refusal:
+        """Return the datasets and the window of a source."""
+        file, kind, description = look.found, look.kind, look.description
+        if description is None:
+            error = FormatError(f"{file.url}: no {kind.beside} file lies beside it; name its whole folder")
+            return refusal_of(file, error)
+        proposed: dict[str, Dataset] = {}
+        names: list[str] = []
+        for block in description.blocks:
+            dataset = dataset_of(block, kind.name, name=self.settings.dataset, codec=self.settings.codec)
+            dataset = dataset.reborn(self.lives.get(dataset.name, 1))
+            names.append(dataset.name)
+            check_same(proposed.setdefault(dataset.name, dataset), dataset)
+        blocks = [block for block in description.blocks if block.shape[0]]
+        if not blocks:
+            return refusal_of(file, FormatError(f"{file.url}: holds no samples; set it aside"))
+        home = proposed[names[description.blocks.index(blocks[0])]]
+        earlier = self.ledger.earlier(file.url)
+        return _Described(
+            source=TaskSource(
+                found=file,
+                format=kind.name,
+                datasets=tuple(names),
+                copies=self.ledger.hashes_of_size(file.size),
+                earlier=None if earlier is None else earlier.sha256,
+            ),
+            datasets=proposed,
+            window=(home.name, time_of(blocks[0]).first // home.window),
+            samples=sum(prod(block.shape) * block.dtype.itemsize for block in blocks),
+        )

@@ -26,7 +26,7 @@ from archive.coords import Coord, Explicit, Linear, simplest_ratio
 from archive.errors import FormatError, InvalidInput
 from archive.model import Block, Description
 from ingest.formats.bundle import parts_of
-from ingest.formats.edge import at_edge, library, name_of, read_exactly, size_of
+from ingest.formats.edge import at_edge, library, name_of, read_exactly
 from ingest.formats.fields import attrs_from, ranges_of, steady_time
 from ingest.formats.seed_records import Record, records_of, version_of
 
@@ -129,13 +129,13 @@ def _fill(cut: _Cut, time: slice, out: NDArray[Any]) -> None:
     begin, end = cut.first + time.start, cut.first + time.stop
     for held in cut.stretch.records:
         first, record = held.first, held.record
-        start, stop = max(begin, first), min(end, first + record.count)
+        start, stop = max(begin, first), min(end, first + record.samples)
         if start >= stop:
             continue
         data = read_exactly(held.file, record.offset, record.size)
         found = pymseed.MS3Record.parse(data, unpack_data=True).np_datasamples
-        if len(found) != record.count or found.dtype != out.dtype:
-            said = f"{record.count} samples of {out.dtype} said, {len(found)} of {found.dtype} found"
+        if len(found) != record.samples or found.dtype != out.dtype:
+            said = f"{record.samples} samples of {out.dtype} said, {len(found)} of {found.dtype} found"
             raise FormatError(f"{name_of(held.file)}: byte {record.offset}: {said}; the record is damaged")
         out[start - begin : stop - begin] = found[start - first : stop - first]
 
@@ -164,7 +164,7 @@ def _stretches(parts: Iterable[BinaryIO]) -> list[_Stretch]:
     channels: dict[str, list[tuple[BinaryIO, Record]]] = defaultdict(list)
     for part in parts:
         for record in records_of(part):
-            if record.count:
+            if record.samples:
                 channels[record.source].append((part, record))
     stretches: list[_Stretch] = []
     for source, held in sorted(channels.items()):
@@ -179,7 +179,7 @@ def _stretches(parts: Iterable[BinaryIO]) -> list[_Stretch]:
                 last = _Stretch(source, record.start, step, dtype, [])
                 stretches.append(last)
             last.records.append(_Held(part, record, last.size))
-            last.size += record.count
+            last.size += record.samples
     return stretches
 
 

@@ -257,7 +257,7 @@ def read_rows(file: BinaryIO, table: Tdms, rows: slice, channels: slice) -> NDAr
 def _read_interleaved(file: BinaryIO, segment: Segment, rows: slice, channels: slice, out: NDArray[Any]) -> None:
     """Fill `out` from rows that hold one sample of each channel."""
     offset = segment.offset + rows.start * segment.channels * segment.dtype.itemsize
-    fill_rows(file, offset, segment.channels, segment.dtype, channels, out)
+    fill_rows(file, offset, channels, out, width=segment.channels, dtype=segment.dtype)
 
 
 def _read_by_channel(file: BinaryIO, segment: Segment, rows: slice, channels: slice, out: NDArray[Any]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -19,7 +20,8 @@ _NEAR = 1 << 16  # bytes between two rows' channels below which all is read
 _AT_ONCE = 8 << 20  # bytes
 
 
-class Rows(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Rows:
     """A stretch of rows: where its first sample lies (bytes), and how many rows follow."""
 
     offset: int
@@ -27,7 +29,7 @@ class Rows(NamedTuple):
 
 
 def read_rows(
-    file: BinaryIO, stretches: Iterable[Rows], width: int, dtype: np.dtype[Any], rows: slice, channels: slice
+    file: BinaryIO, stretches: Iterable[Rows], rows: slice, channels: slice, *, width: int, dtype: np.dtype[Any]
 ) -> NDArray[Any]:
     """Return samples, shape (rows, channels), in native byte order.
 
@@ -35,12 +37,12 @@ def read_rows(
     ----------
     stretches
         Where the rows lie, in order.
+    rows, channels
+        Half-open ranges inside of what the stretches hold.
     width
         Channels in a row.
     dtype
         Type of a sample in the file.
-    rows, channels
-        Half-open ranges inside of what the stretches hold.
 
     Raises
     ------
@@ -53,13 +55,14 @@ def read_rows(
         start, stop = max(rows.start, first), min(rows.stop, first + stretch.count)
         if start < stop and out.size:
             part = out[start - rows.start : stop - rows.start]
-            fill_rows(file, stretch.offset + (start - first) * width * dtype.itemsize, width, dtype, channels, part)
+            offset = stretch.offset + (start - first) * width * dtype.itemsize
+            fill_rows(file, offset, channels, part, width=width, dtype=dtype)
         first += stretch.count
     return out
 
 
 def fill_rows(
-    file: BinaryIO, offset: int, width: int, dtype: np.dtype[Any], channels: slice, out: NDArray[Any]
+    file: BinaryIO, offset: int, channels: slice, out: NDArray[Any], *, width: int, dtype: np.dtype[Any]
 ) -> None:
     """Fill `out`, shape (rows, channels), with the rows of `width` samples that begin at byte `offset`."""
     row = width * dtype.itemsize

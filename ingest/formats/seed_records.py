@@ -35,7 +35,7 @@ class Record(NamedTuple):
         Time of the first sample, ns.
     rate
         Samples a second.
-    count
+    samples
         Number of samples.
     encoding
         How they are written, as miniSEED counts encodings.
@@ -46,7 +46,7 @@ class Record(NamedTuple):
     source: str
     start: int
     rate: float
-    count: int
+    samples: int
     encoding: int
 
 
@@ -79,7 +79,9 @@ def records_of(file: BinaryIO) -> Iterator[Record]:
         head = read_exactly(file, offset, known) if known > len(head) else head[:known]
         parsed = pymseed.MS3Record.parse(head + bytes(size - len(head)), validate_crc=False)
         if parsed.reclen != size or parsed.samplecnt < 0:
-            raise FormatError(f"{name_of(file)}: byte {offset}: a record of {parsed.reclen} bytes where {size} are said")
+            raise FormatError(
+                f"{name_of(file)}: byte {offset}: a record of {parsed.reclen} bytes where {size} are said"
+            )
         yield Record(
             offset, size, parsed.sourceid, parsed.starttime, parsed.samprate, parsed.samplecnt, parsed.encoding
         )

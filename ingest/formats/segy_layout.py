@@ -118,7 +118,7 @@ def layout_of(file: BinaryIO) -> Layout:
     if modern:
         extra, said = _field(binary, order, 306, "I"), _field(binary, order, 312, "Q")
         start, trailers = _field(binary, order, 320, "Q") or start, _field(binary, order, 328, "i")
-    dtype = np.dtype(_TYPES[code]).newbyteorder(order)
+    dtype = np.dtype(_TYPES[code]).newbyteorder("<" if order == "<" else ">")
     stride = TRACE * (1 + extra) + samples * dtype.itemsize
     room = size_of(file) - start - trailers * TEXT
     traces, rest = divmod(room, stride)

@@ -67,8 +67,7 @@ def describe(file: BinaryIO) -> Description:
     stamps = nanoseconds(seconds) + time_from_name(file)
     block = Block(
         dims=("time", "distance"),
-        coords=recorded_times(stamps)
-        | {"distance": Coord(dims=("distance",), values=Explicit(distances), units="m")},
+        coords=recorded_times(stamps) | {"distance": Coord(dims=("distance",), values=Explicit(distances), units="m")},
         dtype=_FLOAT.newbyteorder("="),
         attrs=attrs_from(
             {"data_category": "DAS", "data_type": "strain_rate" if layout.said["strain_rate"] else "strain"}
@@ -84,7 +83,7 @@ def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
         raise InvalidInput(f"block {block}: a Sentek file holds one, number 0")
     layout = _checked(file)
     time, distance = ranges_of(window, (layout.samples, layout.channels))
-    return read_rows(file, [Rows(layout.start, layout.samples)], layout.channels, _FLOAT, time, distance)
+    return read_rows(file, [Rows(layout.start, layout.samples)], time, distance, width=layout.channels, dtype=_FLOAT)
 
 
 def _name(file: BinaryIO) -> str:
@@ -110,5 +109,7 @@ def _layout_of(file: BinaryIO) -> _Layout | None:
 def _checked(file: BinaryIO) -> _Layout:
     layout = _layout_of(file)
     if layout is None:
-        raise FormatError("the six numbers of the header do not give the size of the file; it is cut, or no Sentek file")
+        raise FormatError(
+            "the six numbers of the header do not give the size of the file; it is cut, or no Sentek file"
+        )
     return layout

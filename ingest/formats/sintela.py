@@ -11,12 +11,12 @@ import numpy as np
 from archive.coords import simplest_ratio
 from archive.errors import FormatError
 from ingest.formats.fields import distance_coord, recorded_times, steady_time
-from ingest.formats.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from archive.coords import Coord
+    from ingest.formats.rows import Rows
 
 __all__ = ["Packet", "coords_of", "runs_of"]
 
@@ -104,4 +104,3 @@ def coords_of(run: Sequence[Packet]) -> dict[str, Coord]:
     step_m = float(head.spacing) * head.stride
     start = float(head.spacing) * head.first
     return times | {"distance": distance_coord(start=start, step=step_m, size=head.channels)}
-

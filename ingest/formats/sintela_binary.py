@@ -22,7 +22,9 @@ _SYNC_WORD = 0x11223344
 _BASE = np.dtype([("sync_word", "<u4"), ("header_size", "<u4"), ("version", "<u4")])
 _HEADER = np.dtype(
     [
-        *((name, kind) for name, (kind, _) in _BASE.fields.items()),  # type: ignore[union-attr]
+        ("sync_word", "<u4"),
+        ("header_size", "<u4"),
+        ("version", "<u4"),
         ("sample_count", "<u8"),
         ("start_time_ns", "<u8"),
         ("num_channels", "<u4"),
@@ -99,7 +101,7 @@ def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
         raise InvalidInput(f"block {block}: the file holds {len(runs)}, counted from 0")
     rows, width = [packet.rows for packet in runs[block]], runs[block][0].channels
     time, distance = ranges_of(window, (sum(part.count for part in rows), width))
-    return read_rows(file, rows, width, _SAMPLE, time, distance)
+    return read_rows(file, rows, time, distance, width=width, dtype=_SAMPLE)
 
 
 def _packets_of(file: BinaryIO) -> tuple[list[Packet], dict[str, Any]]:

@@ -100,7 +100,7 @@ def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
         raise InvalidInput(f"block {block}: the file holds {len(runs)}, counted from 0")
     rows, width = [packet.rows for packet in runs[block]], runs[block][0].channels
     time, distance = ranges_of(window, (sum(part.count for part in rows), width))
-    return read_rows(file, rows, width, _SAMPLE, time, distance)
+    return read_rows(file, rows, time, distance, width=width, dtype=_SAMPLE)
 
 
 def _envelopes(file: BinaryIO) -> Iterator[_Envelope]:
@@ -155,7 +155,9 @@ def _packet(file: BinaryIO, envelope: _Envelope) -> tuple[Packet, dict[str, Any]
             f"byte {envelope.start}: {size} bytes of packed floats for {rows} samples of {channels} channels; "
             "nothing else is read, set the file aside"
         )
-    said = {
+    said: dict[str, Any] = {
+        "sample_count": wire.integer(header, 2),
+        "channel_step": wire.integer(header, 4),
         "sample_rate": wire.single(file, common, 3),
         "channel_spacing": wire.single(file, common, 4),
         "gauge_length": wire.single(file, common, 5),
@@ -165,8 +167,6 @@ def _packet(file: BinaryIO, envelope: _Envelope) -> tuple[Packet, dict[str, Any]
         "has_dropped_samples": bool(wire.integer(common, 10)),
         "timeseries_data_type": wire.integer(common, 11),
         "demod_data_type": wire.integer(common, 12),
-        "sample_count": wire.integer(header, 2),
-        "channel_step": wire.integer(header, 4),
     }
     packet = Packet(
         time=wire.integer(time, 1) * _NANO + wire.integer(time, 2),

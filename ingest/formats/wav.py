@@ -103,7 +103,7 @@ def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
         begin, end = max(channels.start - first, 0), min(channels.stop - first, wave.channels)
         part = slice(begin, max(begin, end))
         if part.start < part.stop:
-            found = read_rows(wave.file, [wave.rows], wave.channels, wave.dtype, time, part)
+            found = read_rows(wave.file, [wave.rows], time, part, width=wave.channels, dtype=wave.dtype)
             parts.append(from_three_bytes(found, "<") if wave.dtype == _THREE_BYTES else found)
         first += wave.channels
     empty = np.empty((time.stop - time.start, 0), _native(waves[0].dtype))
@@ -117,9 +117,8 @@ def _native(dtype: np.dtype[Any]) -> np.dtype[Any]:
 def _blocks_of(file: BinaryIO) -> list[list[_Wave]]:
     """Return the waves that make each block, in order of time, channels in order of their distance or name."""
     groups: dict[tuple[int, int, int, str], list[_Wave]] = {}
-    parts = parts_of(file)
-    for part in parts:
-        wave = _wave_of(part, folder=len(parts) > 1)
+    for part in parts_of(file):
+        wave = _wave_of(part)
         groups.setdefault(wave.kind, []).append(wave)
     return [sorted(groups[kind], key=_place) for kind in sorted(groups)]
 
@@ -142,8 +141,8 @@ def _block(waves: list[_Wave]) -> Block:
         across = Coord(dims=("channel",), values=Linear(start=0, step=1, size=size))
     (dim,) = across.dims
     coords = {"time": steady_time(head.start, head.rate, head.rows.count), dim: across}
-    if len(waves) > 1 and dim == "channel":
-        names = np.array([label_of(wave.file) for wave in waves for _ in range(wave.channels)])
+    if size == len(waves):  # the channels have names: those of their files
+        names = np.array([label_of(wave.file) for wave in waves])
         coords["channel_name"] = Coord(dims=(dim,), values=Explicit(names))
     said = head.header.get("bext", {})
     attrs = attrs_from({"instrument_id": said.get("originator"), "acquisition_id": said.get("originator_reference")})
@@ -155,7 +154,7 @@ def _beginning(file: BinaryIO) -> bytes:
     return file.read(12)
 
 
-def _wave_of(file: BinaryIO, *, folder: bool) -> _Wave:
+def _wave_of(file: BinaryIO) -> _Wave:
     chunks = _chunks_of(file)
     if "fmt " not in chunks or "data" not in chunks:
         raise FormatError(f"{name_of(file)}: no chunk 'fmt ' or 'data'; the file is damaged, set it aside")
@@ -177,7 +176,7 @@ def _wave_of(file: BinaryIO, *, folder: bool) -> _Wave:
         channels=channels,
         rate=rate,
         rows=Rows(offset, size // frame),
-        start=_start_of(file, header, folder=folder),
+        start=_start_of(file, header),
         header=header | {name: _chunk(file, chunks[name]).hex() for name in ("LIST", "iXML") if name in chunks},
     )
 
@@ -188,7 +187,7 @@ def _bext(data: bytes) -> dict[str, Any]:
     return {**said, "time_reference": samples}
 
 
-def _start_of(file: BinaryIO, header: dict[str, Any], *, folder: bool) -> int:
+def _start_of(file: BinaryIO, header: dict[str, Any]) -> int:
     """Return the time of the first sample, ns: `bext` says the day, and the samples since midnight."""
     said = header.get("bext")
     if said is not None:
@@ -196,7 +195,7 @@ def _start_of(file: BinaryIO, header: dict[str, Any], *, folder: bool) -> int:
         begin = time_of(f"{day}T00:00:00")
         if begin is not None:
             return begin + round(Fraction(said["time_reference"] * 10**9, header["rate"]))
-    return time_from_name(file, folder=folder)
+    return time_from_name(file, folder=True)
 
 
 def _chunk(file: BinaryIO, place: tuple[int, int]) -> bytes:

@@ -96,8 +96,10 @@ def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
     little = layout.dtype.newbyteorder("<")
     if layout.transposed:
         rows = [Rows(0, layout.channels)]
-        return np.ascontiguousarray(read_rows(layout.raw, rows, layout.frames, little, distance, time).T)
-    return read_rows(layout.raw, [Rows(0, layout.frames)], layout.channels, little, time, distance)
+        found = read_rows(layout.raw, rows, distance, time, width=layout.frames, dtype=little)
+        return np.ascontiguousarray(found.T)
+    rows = [Rows(0, layout.frames)]
+    return read_rows(layout.raw, rows, time, distance, width=layout.channels, dtype=little)
 
 
 def _layout_of(file: BinaryIO) -> _Layout:
@@ -151,12 +153,15 @@ def _metadata(file: BinaryIO) -> dict[str, Any]:
         name, inner, texts = stack.pop()
         stack[-1][1][name] = inner or "".join(texts).strip()
 
+    def say(data: str) -> None:
+        stack[-1][2].append(data)
+
     def refuse(*_: Any) -> None:
         raise FormatError(f"{name_of(file)}: declares a document type, which metadata has no use for; set it aside")
 
     parser = expat.ParserCreate()
     parser.StartElementHandler, parser.EndElementHandler = begin, end
-    parser.CharacterDataHandler = lambda data: stack[-1][2].append(data)
+    parser.CharacterDataHandler = say
     parser.StartDoctypeDeclHandler = refuse
     try:
         parser.Parse(read_exactly(file, 0, size), True)  # noqa: FBT003 - expat's own signature
