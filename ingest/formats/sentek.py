@@ -12,6 +12,8 @@ that of all six parts, and lists that rise evenly say that it is as described he
 
 from __future__ import annotations
 
+import math
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -33,6 +35,7 @@ __all__ = ["describe", "read", "sniff"]
 _VERSION = "5"  # as the field calls it; files name none
 _FLOAT = np.dtype("<f4")
 _FIELDS = ("sensor_num", "measurement_count", "sampling_interval", "strain_rate", "trigger_position", "decimation")
+_HEAD = struct.Struct("<6f")
 _MOST = 1 << 24  # whole numbers up to here are exact in 32-bit floats
 
 
@@ -47,7 +50,7 @@ class _Layout:
     @property
     def start(self) -> int:
         """Byte of the first sample."""
-        return (len(_FIELDS) + self.channels + self.samples) * _FLOAT.itemsize
+        return _HEAD.size + (self.channels + self.samples) * _FLOAT.itemsize
 
 
 @at_edge
@@ -60,8 +63,9 @@ def sniff(file: BinaryIO) -> str | None:
 def describe(file: BinaryIO) -> Description:
     """Return the one block of the file; the list of seconds is read, samples are not."""
     layout = _checked(file)
-    lists = read_exactly(file, len(_FIELDS) * _FLOAT.itemsize, (layout.channels + layout.samples) * _FLOAT.itemsize)
-    distances, seconds = np.split(np.frombuffer(lists, _FLOAT).astype(np.float64), [layout.channels])
+    lists = read_exactly(file, _HEAD.size, layout.start - _HEAD.size)
+    with np.errstate(invalid="ignore"):  # what is no number is refused below
+        distances, seconds = np.split(np.frombuffer(lists, _FLOAT).astype(np.float64), [layout.channels])
     if not np.isfinite(distances).all():
         raise FormatError("a channel lies at no finite distance; the file is damaged, set it aside")
     stamps = nanoseconds(seconds) + time_from_name(file)
@@ -92,12 +96,12 @@ def _name(file: BinaryIO) -> str:
 
 def _layout_of(file: BinaryIO) -> _Layout | None:
     size = size_of(file)
-    if size < len(_FIELDS) * _FLOAT.itemsize:
+    if size < _HEAD.size:
         return None
-    values = np.frombuffer(read_exactly(file, 0, len(_FIELDS) * _FLOAT.itemsize), _FLOAT).astype(np.float64)
-    if not np.isfinite(values).all():
+    values = _HEAD.unpack(read_exactly(file, 0, _HEAD.size))
+    if not all(math.isfinite(value) for value in values):
         return None
-    said = dict(zip(_FIELDS, values.tolist(), strict=True))
+    said = dict(zip(_FIELDS, values, strict=True))
     channels, samples = said["sensor_num"], said["measurement_count"]
     whole = all(1 <= value <= _MOST and value.is_integer() for value in (channels, samples))
     if not whole or said["strain_rate"] not in {0.0, 1.0} or said["sampling_interval"] <= 0:

@@ -246,6 +246,12 @@ def sample(request: pytest.FixtureRequest, make_sample: Callable[[str], Sample])
     return Sample(_shared("raw") / request.param, REAL[request.param])
 
 
+@pytest.fixture
+def siblings(sample: Sample) -> int:
+    """Return how many samples there are of a sample's format."""
+    return [fmt for fmt, *_ in MADE.values()].count(sample.format) + [*REAL.values()].count(sample.format)
+
+
 @pytest.fixture(scope="session", params=list(MADE))
 def made(request: pytest.FixtureRequest, make_sample: Callable[[str], Sample]) -> Sample:
     """Return every made sample in turn."""
