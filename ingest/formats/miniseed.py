@@ -14,9 +14,11 @@ source S is linear strain, and its subsource F that along a fibre.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -26,12 +28,12 @@ from archive.coords import Coord, Explicit, Linear, simplest_ratio
 from archive.errors import FormatError, InvalidInput
 from archive.model import Block, Description
 from ingest.formats.bundle import parts_of
-from ingest.formats.edge import at_edge, library, name_of, read_exactly
+from ingest.formats.edge import at_edge, library, name_of, read_exactly, remembered
 from ingest.formats.fields import attrs_from, ranges_of, steady_time
 from ingest.formats.seed_records import Record, records_of, version_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -44,9 +46,9 @@ _SOURCE = re.compile(r"FDSN:([^_]*)_([^_]*)_([^_]*)_([^_]*)_([^_]*)_([^_]*)")
 
 
 class _Held(NamedTuple):
-    """A record, the file that it lies in, and the number of its first sample in its stretch."""
+    """A record, the number of the file that it lies in, and of its first sample in its stretch."""
 
-    file: BinaryIO
+    part: int
     record: Record
     first: int
 
@@ -61,6 +63,11 @@ class _Stretch:
     dtype: str
     records: list[_Held]
     size: int = 0
+
+    def late(self, start: int) -> float:
+        """Return how many half steps a record that starts at `start` (ns) comes after the end of this."""
+        whole = (start - self.start) * self.step.denominator - self.size * self.step.numerator
+        return 2 * whole / self.step.numerator
 
 
 class _Cut(NamedTuple):
@@ -90,7 +97,7 @@ def sniff(file: BinaryIO) -> str | None:
 @at_edge
 def describe(file: BinaryIO) -> Description:
     """Return one block for each time in which the same channels run."""
-    arrays = _arrays_of(file)
+    arrays = remembered(file, _arrays_of)
     parts = parts_of(file)
     counts: dict[str, int] = defaultdict(int)
     for array in arrays:
@@ -111,33 +118,37 @@ def describe(file: BinaryIO) -> Description:
 @at_edge
 def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
     """Return samples, time first, one column for each channel."""
-    arrays = _arrays_of(file)
+    arrays = remembered(file, _arrays_of)
     if not 0 <= block < len(arrays):
         raise InvalidInput(f"block {block}: the file holds {len(arrays)}, counted from 0")
     array = arrays[block]
     time, channels = ranges_of(window, (array.size, len(array.cuts)))
     out = np.empty((time.stop - time.start, channels.stop - channels.start), array.dtype)
+    parts = parts_of(file)
     for column, cut in enumerate(array.cuts[channels]):
         if len(out):
-            _fill(cut, time, out[:, column])
+            _fill(parts, cut, time, out[:, column])
     return out
 
 
-def _fill(cut: _Cut, time: slice, out: NDArray[Any]) -> None:
+def _fill(parts: Sequence[BinaryIO], cut: _Cut, time: slice, out: NDArray[Any]) -> None:
     """Fill `out` with the samples of one channel."""
     pymseed = library("pymseed", "miniSEED")
     begin, end = cut.first + time.start, cut.first + time.stop
-    for held in cut.stretch.records:
-        first, record = held.first, held.record
+    records = cut.stretch.records
+    for held in records[max(bisect_right(records, begin, key=_first) - 1, 0) : bisect_left(records, end, key=_first)]:
+        first, record, part = held.first, held.record, parts[held.part]
         start, stop = max(begin, first), min(end, first + record.samples)
-        if start >= stop:
-            continue
-        data = read_exactly(held.file, record.offset, record.size)
+        data = read_exactly(part, record.offset, record.size)
         found = pymseed.MS3Record.parse(data, unpack_data=True).np_datasamples
         if len(found) != record.samples or found.dtype != out.dtype:
             said = f"{record.samples} samples of {out.dtype} said, {len(found)} of {found.dtype} found"
-            raise FormatError(f"{name_of(held.file)}: byte {record.offset}: {said}; the record is damaged")
+            raise FormatError(f"{name_of(part)}: byte {record.offset}: {said}; the record is damaged")
         out[start - begin : stop - begin] = found[start - first : stop - first]
+
+
+def _first(held: _Held) -> int:
+    return held.first
 
 
 def _arrays_of(file: BinaryIO) -> list[_Array]:
@@ -159,26 +170,27 @@ def _same_instants(one: tuple[Fraction, int, str], other: tuple[Fraction, Fracti
     return (step, dtype) == (other[0], other[2]) and min(apart, step - apart) <= _MICROSECOND
 
 
-def _stretches(parts: Iterable[BinaryIO]) -> list[_Stretch]:
+def _stretches(parts: Sequence[BinaryIO]) -> list[_Stretch]:
     """Return the stretches of all channels, those of each in order of time."""
-    channels: dict[str, list[tuple[BinaryIO, Record]]] = defaultdict(list)
-    for part in parts:
+    channels: dict[str, list[tuple[int, Record]]] = defaultdict(list)
+    for number, part in enumerate(parts):
         for record in records_of(part):
             if record.samples:
-                channels[record.source].append((part, record))
+                channels[record.source].append((number, record))
     stretches: list[_Stretch] = []
     for source, held in sorted(channels.items()):
         last: _Stretch | None = None
-        for part, record in sorted(held, key=lambda one: one[1].start):
+        for number, record in sorted(held, key=lambda one: one[1].start):
+            part = parts[number]
             step, dtype = _step_of(part, record), _type_of(part, record)
-            late = None if last is None else record.start - last.start - last.size * last.step
-            if last is None or late is None or (step, dtype) != (last.step, last.dtype) or abs(late) > step / 2:
-                if last is not None and late is not None and late < -step / 2:
+            late = 0 if last is None else last.late(record.start)
+            if last is None or abs(late) > 1 or step != last.step or dtype != last.dtype:
+                if late < -1:
                     at = f"{source} at {np.datetime64(record.start, 'ns')}"
                     raise FormatError(f"{name_of(part)}: {at} comes twice; ingest the copies apart")
                 last = _Stretch(source, record.start, step, dtype, [])
                 stretches.append(last)
-            last.records.append(_Held(part, record, last.size))
+            last.records.append(_Held(number, record, last.size))
             last.size += record.samples
     return stretches
 
@@ -186,7 +198,12 @@ def _stretches(parts: Iterable[BinaryIO]) -> list[_Stretch]:
 def _step_of(part: BinaryIO, record: Record) -> Fraction:
     if not 0 < record.rate <= _NANO:
         raise FormatError(f"{name_of(part)}: byte {record.offset}: {record.rate} Hz; set the file aside")
-    return simplest_ratio(_NANO / Fraction(record.rate))
+    return _ratio(record.rate)
+
+
+@lru_cache(maxsize=64)
+def _ratio(rate: float) -> Fraction:
+    return simplest_ratio(_NANO / Fraction(rate))
 
 
 def _type_of(part: BinaryIO, record: Record) -> str:

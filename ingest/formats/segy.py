@@ -21,7 +21,7 @@ import numpy as np
 from archive.coords import Coord, Explicit, Linear
 from archive.errors import FormatError, InvalidInput
 from archive.model import Block, Description
-from ingest.formats.edge import at_edge, library, read_exactly
+from ingest.formats.edge import at_edge, library, read_exactly, remembered
 from ingest.formats.fields import attrs_from, plain, ranges_of, steady_time
 from ingest.formats.file_names import time_from_name
 from ingest.formats.rows import from_three_bytes
@@ -75,11 +75,10 @@ def sniff(file: BinaryIO) -> str | None:
 @at_edge
 def describe(file: BinaryIO) -> Description:
     """Return one block for the traces that begin together; every trace's header is read, no samples are."""
-    layout = layout_of(file)
-    headers = _headers_of(file, layout)
+    layout, headers, groups = remembered(file, _known_of)
     basis = {1: "local", _GPS: "GPS, converted to UTC"}.get(int(headers["TimeBaseCode"][0]))
     blocks = []
-    for start, traces in _groups_of(file, headers):
+    for start, traces in groups:
         channel = Coord(dims=("channel",), values=Linear(start=0, step=1, size=traces.stop - traces.start))
         time = steady_time(start, 1e6 / _interval_of(layout, headers), layout.samples)
         blocks.append(
@@ -97,8 +96,7 @@ def describe(file: BinaryIO) -> Description:
 @at_edge
 def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
     """Return samples, time first: the file has a channel's together."""
-    layout = layout_of(file)
-    groups = _groups_of(file, _headers_of(file, layout))
+    layout, _, groups = remembered(file, _known_of)
     if not 0 <= block < len(groups):
         raise InvalidInput(f"block {block}: the file holds {len(groups)}, counted from 0")
     traces = groups[block][1]
@@ -108,6 +106,13 @@ def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
         offset = layout.start + (traces.start + channels.start) * layout.stride + layout.head
         _fill(file, layout, offset + time.start * layout.dtype.itemsize, out)
     return out
+
+
+def _known_of(file: BinaryIO) -> tuple[Layout, NDArray[Any], list[tuple[int, slice]]]:
+    """Return where traces lie, their headers, and which begin together."""
+    layout = layout_of(file)
+    headers = _headers_of(file, layout)
+    return layout, headers, _groups_of(file, headers)
 
 
 def _fill(file: BinaryIO, layout: Layout, offset: int, out: NDArray[Any]) -> None:

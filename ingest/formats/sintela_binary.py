@@ -8,7 +8,7 @@ import numpy as np
 
 from archive.errors import FormatError, InvalidInput
 from archive.model import Block, Description
-from ingest.formats.edge import at_edge, read_exactly, size_of
+from ingest.formats.edge import at_edge, read_exactly, remembered, size_of
 from ingest.formats.fields import attrs_from, plain, ranges_of
 from ingest.formats.rows import Rows, read_rows
 from ingest.formats.sintela import Packet, coords_of, runs_of
@@ -76,7 +76,7 @@ def sniff(file: BinaryIO) -> str | None:
 @at_edge
 def describe(file: BinaryIO) -> Description:
     """Return one block for each run of packets that follow each other; the headers of all are read."""
-    packets, header = _packets_of(file)
+    packets, header = remembered(file, _packets_of)
     data_type, units = _TYPES.get(header["data_type"], (None, None))
     attrs = attrs_from(
         {
@@ -96,7 +96,7 @@ def describe(file: BinaryIO) -> Description:
 @at_edge
 def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
     """Return samples of one run, time first as in the file."""
-    runs = runs_of(_packets_of(file)[0], _COUNTS)
+    runs = runs_of(remembered(file, _packets_of)[0], _COUNTS)
     if not 0 <= block < len(runs):
         raise InvalidInput(f"block {block}: the file holds {len(runs)}, counted from 0")
     rows, width = [packet.rows for packet in runs[block]], runs[block][0].channels
