@@ -6,6 +6,7 @@ import hashlib
 import io
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -117,8 +118,10 @@ def _stamp(files: Any, path: str, state: Mapping[str, Any]) -> str:
     if "file" in files.protocol:
         return str(Path(path).stat().st_mtime_ns)
     for name in ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created"):
-        if state.get(name) is not None:
-            return str(state[name])
+        value = state.get(name)
+        if value is not None:
+            # fsspec's memory gives one time as a number or as a date, depending on who asks.
+            return str(value.timestamp() if isinstance(value, datetime) else value)
     return ""
 
 

@@ -1,17 +1,17 @@
 """Pickles, by DASCore among others: recognised and refused, never opened.
 
-To unpickle is to run what the file says, whoever wrote it. So this format is told from others by its opcodes
-alone, which `pickletools` lists without doing what they say, and a reader explains what to do instead.
+To unpickle is to run what the file says, whoever wrote it. So this format is told from others by its first
+and last opcodes alone, and a reader explains what to do instead.
 """
 
 from __future__ import annotations
 
-import io
 import pickletools
+import re
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from archive.errors import FormatError
-from ingest.formats.edge import at_edge, name_of
+from ingest.formats.edge import at_edge, name_of, read_exactly, size_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,22 +20,24 @@ if TYPE_CHECKING:
 
 __all__ = ["describe", "read", "sniff"]
 
-_HEAD = 4096  # bytes
-_FEWEST = 4  # opcodes that make sense one after the other
-_NEWEST = 5
-_CALLS = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "REDUCE", "BUILD"}
+_HEAD = 1024  # bytes
+_SHORTEST = 4  # bytes
+_PROTO, _STOP = 0x80, b"."  # the opcodes that such a file begins and ends with
+_MARKED = range(2, 6)  # protocols that begin with their number
+# Protocols 0 and 1 begin with lists or dicts, or at once with the module and the name of what is to be called.
+_UNMARKED = re.compile(rb"(?:\((?:[ld]p?\d*\n?)?|[\]}]q.|\()*c[A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n", re.DOTALL)
 
 
 @at_edge
 def sniff(file: BinaryIO) -> str | None:
-    """Return the protocol if the file begins with the opcodes of a pickled object, else `None`."""
-    file.seek(0)
-    head = file.read(_HEAD)
-    if head[:1] == b"\x80":
-        return str(head[1]) if len(head) > 1 and 2 <= head[1] <= _NEWEST and _names(head) else None  # noqa: PLR2004
-    # Protocols 0 and 1 are text-like and have no mark: one that runs to its end and makes an object is one.
-    names = _names(head)
-    return "0" if names[-1:] == ["STOP"] and _CALLS.intersection(names) else None
+    """Return the protocol if the file begins and ends as a pickled object does, else `None`."""
+    size = size_of(file)
+    if size < _SHORTEST or read_exactly(file, size - 1, 1) != _STOP:
+        return None
+    head = read_exactly(file, 0, min(size, _HEAD))
+    if head[0] == _PROTO:
+        return str(head[1]) if head[1] in _MARKED and chr(head[2]) in pickletools.code2op else None
+    return "0" if _UNMARKED.match(head) else None
 
 
 @at_edge
@@ -48,17 +50,6 @@ def describe(file: BinaryIO) -> Description:
 def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:  # noqa: ARG001 - a reader's signature
     """Refuse."""
     _refuse(file)
-
-
-def _names(head: bytes) -> list[str]:
-    """Return the names of the opcodes at the beginning of a pickle, none where there are but a few."""
-    names: list[str] = []
-    try:
-        for opcode, _, _ in pickletools.genops(io.BytesIO(head)):
-            names.append(opcode.name)
-    except ValueError:  # the head ends within one, or no opcode follows
-        pass
-    return names if len(names) >= _FEWEST else []
 
 
 def _refuse(file: BinaryIO) -> NoReturn:

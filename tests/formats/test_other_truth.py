@@ -115,7 +115,8 @@ def test_dascore_reads_otdr_alike(tmp_path: Path) -> None:
 def test_dascore_reads_xml_beside_raw_alike(tmp_path: Path) -> None:
     written.xml_binary(tmp_path / "made.raw")
     raw = tmp_path / "xml/DAS_20231114T221320_250000Z.raw"
-    with pandas.option_context("future.infer_string", False):  # DASCore 0.1.24 does not know pandas 3's texts
+    # DASCore 0.1.24 does not know pandas 3's texts.
+    with warnings.catch_warnings(action="ignore"), pandas.option_context("future.infer_string", False):
         theirs = dascore().read(raw, file_format="XMLBINARY", file_version="1")[0]
     description, samples = opened(tmp_path / "made.raw")
     agrees(theirs, description, samples)
@@ -230,7 +231,9 @@ def test_packets_that_stray_from_the_line_keep_their_stamps(tmp_path: Path) -> N
     written.sintela_binary(tmp_path / "made.raw", jitter=50_000)
     (block,) = opened(tmp_path / "made.raw")[0].blocks
     recorded = block.coords["time_recorded"].to_numpy().astype(np.int64)
-    np.testing.assert_array_equal(recorded[::100] - written.START, np.arange(15) * 200_000_000 + np.arange(15) % 2 * 50_000)
+    np.testing.assert_array_equal(
+        recorded[::100] - written.START, np.arange(15) * 200_000_000 + np.arange(15) % 2 * 50_000
+    )
 
 
 @pytest.mark.parametrize("tag", [b"BAND", b"FFT"])

@@ -21,18 +21,19 @@ if TYPE_CHECKING:
 
 
 class Crafted:
-    """What DASCore's detection of formats would run: it looks for two words, and then unpickles."""
+    """What DASCore's detection of formats would run: it finds two words in 100 bytes, and then unpickles."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def __reduce__(self) -> Any:
-        return os.system, (f"touch {self.path} # dascore.core Spool Patch",)
+        return os.system, (f": dascore.core Patch; touch {self.path}",)
 
 
 def crafted(path: Path, protocol: int) -> bytes:
     content = pickle.dumps(Crafted(path), protocol)
-    assert b"dascore.core" in content[:200]
+    assert b"dascore.core" in content[:100]
+    assert b"Patch" in content[:100]
     return content
 
 
@@ -64,7 +65,7 @@ def test_the_refusal_says_how_to_convert_it(tmp_path: Path) -> None:
     path.write_bytes(crafted(tmp_path / "ran", 4))
     with path.open("rb") as file, pytest.raises(FormatError, match="runs whatever its writer put") as refused:
         open_format(format_named("pickle")).describe(file)
-    for line in ('dascore.read(', 'file_format="PICKLE"', 'dascore.write(spool, "converted.h5", file_format="DASDAE")'):
+    for line in ("dascore.read(", 'file_format="PICKLE"', 'dascore.write(spool, "converted.h5", file_format="DASDAE")'):
         assert line in str(refused.value)
 
 

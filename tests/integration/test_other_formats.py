@@ -152,7 +152,10 @@ def test_raw_files_are_read_with_the_metadata_beside_them(
 
 def test_metadata_alone_and_raw_files_alone_are_refused(store: Store, tmp_path: Path) -> None:
     written.xml_folder(tmp_path / "night")
-    for name, reason in (("metadata.xml", "no .raw file lies beside it"), ("DAS_20231114T221320_250000Z.raw", "begins")):
+    for name, reason in (
+        ("metadata.xml", "no .raw file lies beside it"),
+        ("DAS_20231114T221320_250000Z.raw", "begins"),
+    ):
         (refusal,) = ingest(store, [str(tmp_path / "night" / name)]).refusals
         assert reason in refusal.reason
 
