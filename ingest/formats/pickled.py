@@ -24,6 +24,7 @@ _HEAD = 1024  # bytes
 _SHORTEST = 4  # bytes
 _PROTO, _STOP = 0x80, b"."  # the opcodes that such a file begins and ends with
 _MARKED = range(2, 6)  # protocols that begin with their number
+_OPCODES = frozenset(ord(opcode.code) for opcode in pickletools.opcodes)
 # Protocols 0 and 1 begin with lists or dicts, or at once with the module and the name of what is to be called.
 _UNMARKED = re.compile(rb"(?:\((?:[ld]p?\d*\n?)?|[\]}]q.|\()*c[A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n", re.DOTALL)
 
@@ -36,7 +37,7 @@ def sniff(file: BinaryIO) -> str | None:
         return None
     head = read_exactly(file, 0, min(size, _HEAD))
     if head[0] == _PROTO:
-        return str(head[1]) if head[1] in _MARKED and chr(head[2]) in pickletools.code2op else None
+        return str(head[1]) if head[1] in _MARKED and head[2] in _OPCODES else None
     return "0" if _UNMARKED.match(head) else None
 
 
