@@ -8,7 +8,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas
+import pandas as pd
 import pytest
 import written
 
@@ -116,7 +116,7 @@ def test_dascore_reads_xml_beside_raw_alike(tmp_path: Path) -> None:
     written.xml_binary(tmp_path / "made.raw")
     raw = tmp_path / "xml/DAS_20231114T221320_250000Z.raw"
     # DASCore 0.1.24 does not know pandas 3's texts.
-    with warnings.catch_warnings(action="ignore"), pandas.option_context("future.infer_string", False):
+    with warnings.catch_warnings(action="ignore"), pd.option_context("future.infer_string", 0):
         theirs = dascore().read(raw, file_format="XMLBINARY", file_version="1")[0]
     description, samples = opened(tmp_path / "made.raw")
     agrees(theirs, description, samples)
