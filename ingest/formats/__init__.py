@@ -102,7 +102,7 @@ FORMATS: tuple[Format, ...] = (
         name="sintela_binary",
         title="Sintela binary",
         module="ingest.formats.sintela_binary",
-        suffixes=(".raw", ".bin"),
+        suffixes=(".raw",),
         versions=("3",),
     ),
     Format(
@@ -145,7 +145,7 @@ FORMATS: tuple[Format, ...] = (
         name="xml_binary",
         title="XML beside raw files",
         module="ingest.formats.xml_binary",
-        suffixes=(".xml",),
+        suffixes=(".raw",),
         versions=("1",),
         beside=".raw",
     ),

@@ -20,6 +20,7 @@ _SECOND = re.compile(rb"[0-9 ]{6}[DRQM][ \0]")
 _THIRD = struct.Struct("<2sBB4xHHBBBBdIIBBHI")  # version 3: all of its fixed header
 _LENGTHS = range(7, 21)  # exponents of 2
 _LENGTH_BLOCKETTE = 1000
+_MOST_SAMPLES = 2  # in a byte: Steim 2 puts seven differences into four
 
 
 class Record(NamedTuple):
@@ -78,10 +79,9 @@ def records_of(file: BinaryIO) -> Iterator[Record]:
         # libmseed wants the whole record, and looks at nothing behind the headers until it is to unpack.
         head = read_exactly(file, offset, known) if known > len(head) else head[:known]
         parsed = pymseed.MS3Record.parse(head + bytes(size - len(head)), validate_crc=False)
-        if parsed.reclen != size or parsed.samplecnt < 0:
-            raise FormatError(
-                f"{name_of(file)}: byte {offset}: a record of {parsed.reclen} bytes where {size} are said"
-            )
+        if parsed.reclen != size or not 0 <= parsed.samplecnt <= _MOST_SAMPLES * size:
+            found = f"{parsed.samplecnt} samples in {parsed.reclen} bytes"
+            raise FormatError(f"{name_of(file)}: byte {offset}: {found} of a record of {size}; the file is damaged")
         yield Record(
             offset, size, parsed.sourceid, parsed.starttime, parsed.samprate, parsed.samplecnt, parsed.encoding
         )

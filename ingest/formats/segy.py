@@ -40,6 +40,7 @@ _AT_ONCE = 8 << 20  # bytes
 _LINE = 80  # characters of the textual header
 _NANO, _MILLISECOND = 10**9, 10**6  # ns
 _GPS = 5  # time basis code
+_UNITS = {1: "Pa", 2: "V", 3: "mV", 4: "A", 5: "m", 6: "m/s", 7: "m/s**2", 8: "N", 9: "W"}
 # Days on which GPS time went one more second ahead of UTC (IERS Bulletin C).
 _LEAPS = np.array(
     [
@@ -77,6 +78,8 @@ def describe(file: BinaryIO) -> Description:
     """Return one block for the traces that begin together; every trace's header is read, no samples are."""
     layout, headers, groups = remembered(file, _known_of)
     basis = {1: "local", _GPS: "GPS, converted to UTC"}.get(int(headers["TimeBaseCode"][0]))
+    codes = set(headers["TraceValueMeasurementUnit"].tolist())
+    units = _UNITS.get(codes.pop()) if len(codes) == 1 else None
     blocks = []
     for start, traces in groups:
         channel = Coord(dims=("channel",), values=Linear(start=0, step=1, size=traces.stop - traces.start))
@@ -86,7 +89,7 @@ def describe(file: BinaryIO) -> Description:
                 dims=("time", "channel"),
                 coords={"time": time, "channel": channel} | _positions(file, layout, headers[traces]),
                 dtype=_native(layout),
-                attrs=attrs_from({"time_basis": basis}),
+                attrs=attrs_from({"data_units": units, "time_basis": basis}),
             )
         )
     header = _verbatim(file, layout, headers)

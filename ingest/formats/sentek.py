@@ -22,7 +22,7 @@ import numpy as np
 from archive.coords import Coord, Explicit
 from archive.errors import FormatError, InvalidInput
 from archive.model import Block, Description
-from ingest.formats.edge import at_edge, read_exactly, size_of
+from ingest.formats.edge import at_edge, name_of, read_exactly, size_of
 from ingest.formats.fields import attrs_from, nanoseconds, ranges_of, recorded_times
 from ingest.formats.file_names import time_from_name
 from ingest.formats.rows import Rows, read_rows
@@ -77,7 +77,12 @@ def describe(file: BinaryIO) -> Description:
             {"data_category": "DAS", "data_type": "strain_rate" if layout.said["strain_rate"] else "strain"}
         ),
     )
-    return Description(format="sentek", version=_VERSION, blocks=(block,), header={**layout.said, "name": _name(file)})
+    return Description(
+        format="sentek",
+        version=_VERSION,
+        blocks=(block,),
+        header={**layout.said, "name": name_of(file).rpartition("/")[2]},
+    )
 
 
 @at_edge
@@ -88,10 +93,6 @@ def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
     layout = _checked(file)
     time, distance = ranges_of(window, (layout.samples, layout.channels))
     return read_rows(file, [Rows(layout.start, layout.samples)], time, distance, width=layout.channels, dtype=_FLOAT)
-
-
-def _name(file: BinaryIO) -> str:
-    return str(getattr(file, "name", "")).rpartition("/")[2]
 
 
 def _layout_of(file: BinaryIO) -> _Layout | None:

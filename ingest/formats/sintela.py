@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from archive.coords import simplest_ratio
+from archive.coords import TimeAxis, simplest_ratio
 from archive.errors import FormatError
 from ingest.formats.fields import distance_coord, recorded_times, steady_time
 
@@ -94,9 +94,9 @@ def coords_of(run: Sequence[Packet]) -> dict[str, Coord]:
     head, size = run[0], sum(packet.rows.count for packet in run)
     time = steady_time(head.time, head.rate, size)
     starts = np.cumsum([0, *(packet.rows.count for packet in run)])[:-1]
-    line = time.values.to_numpy()[starts].astype(np.int64)
     said = np.array([packet.time for packet in run], dtype=np.int64)
     times = {"time": time}
+    line = TimeAxis.from_rate(head.time, head.rate, size).take(starts)
     if np.abs(line - said).max() > _MICROSECOND:
         step = float(simplest_ratio(Fraction(_NANO) / Fraction(head.rate)))
         offsets = [np.rint(np.arange(packet.rows.count) * step).astype(np.int64) for packet in run]

@@ -141,6 +141,7 @@ def test_segyio_reads_segy_alike(endian: str, code: int, tmp_path: Path) -> None
     assert block.coords["time"].values.first == written.START
     np.testing.assert_allclose(block.coords["x"].to_numpy(), 50_000 + np.arange(written.SHAPE[1]) * 1.5)
     assert block.coords["x"].units == "m"
+    assert block.attrs["data_units"] == "m/s"
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
