@@ -26,7 +26,7 @@ _PROTO, _STOP = 0x80, b"."  # the opcodes that such a file begins and ends with
 _MARKED = range(2, 6)  # protocols that begin with their number
 _OPCODES = frozenset(ord(opcode.code) for opcode in pickletools.opcodes)
 # Protocols 0 and 1 begin with lists or dicts, or at once with the module and the name of what is to be called.
-_UNMARKED = re.compile(rb"(?:\((?:[ld]p?\d*\n?)?|[\]}]q.|\()*c[A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n", re.DOTALL)
+_UNMARKED = re.compile(rb"(?:\((?:[ld]p?\d*\n?)?|[\]}]q.)*c[A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n", re.DOTALL)
 
 
 @at_edge
