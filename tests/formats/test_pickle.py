@@ -81,6 +81,8 @@ def test_ingest_sets_a_pickle_aside(tmp_path: Path) -> None:
     assert len(lk.open(f"memory://{tmp_path.name}-pickle")) == 0
 
 
-@pytest.mark.parametrize("content", [b"(lp0\n.", b"\x80", b"\x80\x04", b"cos\nsystem\n", b"I1\nI2\nI3\nI4\n." * 9, b"(" * 2000 + b"."])
+@pytest.mark.parametrize(
+    "content", [b"(lp0\n.", b"\x80", b"\x80\x04", b"cos\nsystem\n", b"I1\nI2\nI3\nI4\n." * 9, b"(" * 2000 + b"."]
+)
 def test_what_only_looks_like_one_is_not(content: bytes) -> None:
     assert open_format(format_named("pickle")).sniff(io.BytesIO(content)) is None
