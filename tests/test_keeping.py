@@ -17,9 +17,9 @@ from archive.view import open_view
 from ingest.collect import collect
 from ingest.compact import compact
 from ingest.initialise import initialise
-from ingest.plan import Settings
 from ingest.remove import remove
 from ingest.run import ingest
+from ingest.settings import Settings
 from ingest.swap import read_current
 from ingest.synthetic.vendor import Header, write_prodml
 from ingest.tags import log, tag, untag

@@ -84,9 +84,9 @@ def ingest(
     Example: `lightkeep ingest raw/2016-03-14 's3://landing/*.h5' s3://bucket/porotomo --jobs 4`
     """
     from archive.codec import CODECS
-    from ingest.plan import Settings
     from ingest.run import ingest as run_ingest
     from ingest.run import plan_ingest
+    from ingest.settings import Settings
 
     if len(places) < 2:  # noqa: PLR2004 - a source and an archive
         raise InvalidInput("ingest takes at least one SOURCE and then the archive's URL; see lightkeep ingest --help")

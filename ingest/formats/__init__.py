@@ -38,6 +38,10 @@ class Format:
         Those that are read, as `sniff` tells them.
     extra
         What to install with Lightkeep for the libraries that it needs.
+    by_channel
+        Whether a recording may lie in several files of a folder, one for each channel.
+    beside
+        Suffix of the files that are read together with one of this format in their folder, if any.
     """
 
     name: str
@@ -46,9 +50,26 @@ class Format:
     suffixes: tuple[str, ...]
     versions: tuple[str, ...]
     extra: str = "ingest"
+    by_channel: bool = False
+    beside: str | None = None
 
 
 FORMATS: tuple[Format, ...] = (
+    Format(
+        name="miniseed",
+        title="miniSEED",
+        module="ingest.formats.miniseed",
+        suffixes=(".mseed", ".ms", ".miniseed", ".seed"),
+        versions=("2", "3"),
+        by_channel=True,
+    ),
+    Format(
+        name="pickle",
+        title="Pickle (recognised, never opened)",
+        module="ingest.formats.pickled",
+        suffixes=(".pkl", ".pickle"),
+        versions=("0", "2", "3", "4", "5"),
+    ),
     Format(
         name="prodml",
         title="PRODML DAS",
@@ -57,11 +78,46 @@ FORMATS: tuple[Format, ...] = (
         versions=("2.0", "2.1"),
     ),
     Format(
+        name="segy",
+        title="SEG-Y",
+        module="ingest.formats.segy",
+        suffixes=(".sgy", ".segy", ".seg"),
+        versions=("0", "1.0", "2.0", "2.1"),
+    ),
+    Format(
+        name="sentek",
+        title="Sentek",
+        module="ingest.formats.sentek",
+        suffixes=(".das",),
+        versions=("5",),
+    ),
+    Format(
         name="silixa_hdf5",
         title="Silixa HDF5",
         module="ingest.formats.silixa_hdf5",
         suffixes=(".hdf5", ".h5"),
         versions=("1",),
+    ),
+    Format(
+        name="sintela_binary",
+        title="Sintela binary",
+        module="ingest.formats.sintela_binary",
+        suffixes=(".raw",),
+        versions=("3",),
+    ),
+    Format(
+        name="sintela_protobuf",
+        title="Sintela protobuf",
+        module="ingest.formats.sintela_protobuf",
+        suffixes=(".pb",),
+        versions=("TS05",),
+    ),
+    Format(
+        name="sr4731",
+        title="OTDR SR-4731",
+        module="ingest.formats.sr4731",
+        suffixes=(".sor",),
+        versions=("200",),
     ),
     Format(
         name="tdms",
@@ -76,6 +132,22 @@ FORMATS: tuple[Format, ...] = (
         module="ingest.formats.terra15",
         suffixes=(".hdf5", ".h5"),
         versions=("4", "5", "6"),
+    ),
+    Format(
+        name="wav",
+        title="WAV",
+        module="ingest.formats.wav",
+        suffixes=(".wav",),
+        versions=("1",),
+        by_channel=True,
+    ),
+    Format(
+        name="xml_binary",
+        title="XML beside raw files",
+        module="ingest.formats.xml_binary",
+        suffixes=(".raw",),
+        versions=("1",),
+        beside=".raw",
     ),
 )
 
