@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from archive.errors import FormatError, MissingExtra
+from archive.errors import FormatError, InvalidInput, MissingExtra
 from ingest.formats.edge import name_of, size_of
 from ingest.formats.hdf5_headers import check_header
 from ingest.formats.hdf5_heap import HeapGuard
@@ -25,11 +25,15 @@ __all__ = [
     "children",
     "first_value",
     "holds",
+    "is_held",
     "is_signed",
+    "member",
     "native",
     "opened",
+    "read_ordered",
     "read_window",
     "shared",
+    "the_one_block",
 ]
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -126,6 +130,22 @@ def child(group: Any, name: str, file: BinaryIO) -> Any | None:
     return group[name]
 
 
+def member(root: Any, path: str, file: BinaryIO) -> Any | None:
+    """Return what lies at a path of several names, `None` where one is missing.
+
+    Raises
+    ------
+    FormatError
+        A part of the path is a link, or its header is damaged.
+    """
+    import h5py
+
+    found = root
+    for name in path.split("/"):
+        found = child(found, name, file) if isinstance(found, h5py.Group) else None
+    return found
+
+
 def children(thing: Any, file: BinaryIO) -> Iterator[Any]:
     """Give the groups and datasets in a group, none for a dataset; links are passed over.
 
@@ -159,17 +179,50 @@ def array_in(group: Any, name: str, file: BinaryIO) -> Any:
         raise FormatError(f"{where}: holds {array.dtype}, not numbers; set the file aside")
     if array.is_virtual or array.external:
         raise FormatError(f"{where}: lies in other files, which are never followed; copy them into one")
-    room = size_of(file) * (_MOST_SHRINKAGE if array.id.get_create_plist().get_nfilters() else 1)
-    if array.nbytes > room or prod(array.chunks or ()) * array.dtype.itemsize > room:
+    if not is_held(array, file):
         found = f"{array.nbytes} bytes of shape {array.shape}"
         raise FormatError(f"{where}: {found}, more than the file can hold; it is cut, fetch it again")
     return array
+
+
+def is_held(array: Any, file: BinaryIO) -> bool:
+    """Return whether a file is large enough to hold a dataset of its own and one of its chunks."""
+    room = size_of(file) * (_MOST_SHRINKAGE if array.id.get_create_plist().get_nfilters() else 1)
+    return bool(array.nbytes <= room and prod(array.chunks or ()) * array.dtype.itemsize <= room)
 
 
 def read_window(array: Any, window: tuple[slice, ...]) -> NDArray[Any]:
     """Return a window of a dataset in native byte order, axes as in the file."""
     samples: NDArray[Any] = array[window]
     return samples.astype(samples.dtype.newbyteorder("="), copy=False)
+
+
+def read_ordered(array: Any, order: tuple[int, ...], window: tuple[slice, ...]) -> NDArray[Any]:
+    """Return a window of a dataset with its axes in another order.
+
+    Parameters
+    ----------
+    array
+        The dataset.
+    order
+        For each dim wanted the axis of the dataset that it is.
+    window
+        A range for each dim wanted.
+    """
+    in_file = tuple(window[order.index(axis)] for axis in range(len(order)))
+    return np.ascontiguousarray(read_window(array, in_file).transpose(order))
+
+
+def the_one_block(block: int) -> None:
+    """Raise unless the block asked for is the first, in formats that hold one.
+
+    Raises
+    ------
+    InvalidInput
+        It is another.
+    """
+    if block != 0:
+        raise InvalidInput(f"block {block}: the file holds one, number 0")
 
 
 def first_value(attributes: dict[str, Any], *names: str) -> Any:

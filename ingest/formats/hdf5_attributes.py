@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 from archive.errors import FormatError
 from ingest.formats.fields import plain
 from ingest.formats.hdf5 import children
+from ingest.formats.hdf5_values import value_of
 
 __all__ = ["attributes_of", "header_of"]
 
@@ -22,8 +23,17 @@ def attributes_of(thing: Any) -> dict[str, Any]:
     return {str(name): plain(thing.attrs[name]) for name in names}
 
 
-def header_of(root: Any, file: BinaryIO) -> dict[str, dict[str, Any]]:
+def header_of(root: Any, file: BinaryIO, *, values: bool = False) -> dict[str, dict[str, Any]]:
     """Return the attributes of every group and dataset that has some, by its path.
+
+    Parameters
+    ----------
+    root
+        Where to begin.
+    file
+        The file that it lies in.
+    values
+        Whether small datasets are part of the header, as `value`.
 
     Raises
     ------
@@ -36,7 +46,10 @@ def header_of(root: Any, file: BinaryIO) -> dict[str, dict[str, Any]]:
         if not waiting:
             return header
         thing = waiting.pop()
-        if attributes := attributes_of(thing):
+        attributes = attributes_of(thing)
+        if values and (value := value_of(thing, file)) is not None:
+            attributes["value"] = value
+        if attributes:
             header[str(thing.name)] = attributes
         waiting += reversed(list(children(thing, file)))
     raise FormatError(f"more than {_MOST_OBJECTS} objects in one file, or a circle of them; set it aside")

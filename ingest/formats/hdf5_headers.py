@@ -22,7 +22,7 @@ from ingest.formats.edge import read_exactly, size_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["check_header"]
+__all__ = ["check_header", "longest_text"]
 
 _MOST_BLOCKS = 10_000
 _PREFIX = struct.Struct("<BxHIIxxxx")  # version, messages, references, size of the first block
@@ -57,6 +57,8 @@ def check_header(file: BinaryIO, address: int, name: str) -> None:
         # Only a committed datatype is shared by headers of this version.
         if flags & _SHARED and kind != _DATATYPE_KIND:
             raise FormatError(f"{name}: a part of the header lies elsewhere; the file is damaged, set it aside")
+        if kind == _DATATYPE_KIND and not flags & _SHARED:
+            _check_type(message, 0)
         if kind == _ATTRIBUTE_KIND and _longest(message) > size:
             raise FormatError(f"{name}: an attribute is longer than the file, which is damaged; set it aside")
 
@@ -90,10 +92,22 @@ def _longest(message: bytes) -> int:
     data_at = type_at + sum(-(-size // unit) * unit for size in (type_size, space_size))
     if version > 1 and flags & 1:  # a committed datatype
         return 0
-    kind, size = _TYPE.unpack_from(message, type_at)
-    if kind & 15 != _VARIABLE_LENGTH:
+    if not _check_type(message, type_at):
         return 0
+    return longest_text(message[data_at:])
+
+
+def _check_type(message: bytes, at: int) -> bool:
+    """Return whether a type is one of varying length; raise if its size is not that of a reference."""
+    kind, size = _TYPE.unpack_from(message, at)
+    if kind & 15 != _VARIABLE_LENGTH:
+        return False
     if size != _REFERENCE.size:
         raise FormatError(f"texts of varying length take {_REFERENCE.size} bytes, not {size}; set the file aside")
-    count = (len(message) - data_at) // size
-    return max((_REFERENCE.unpack_from(message, data_at + n * size)[0] for n in range(count)), default=0)
+    return True
+
+
+def longest_text(references: bytes) -> int:
+    """Return the length of the longest text that references into the heap lead to, 0 if there is none."""
+    whole = len(references) - len(references) % _REFERENCE.size
+    return max((length for length, _, _ in _REFERENCE.iter_unpack(references[:whole])), default=0)
