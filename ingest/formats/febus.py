@@ -132,7 +132,7 @@ def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
         first, last = time.start // rows, -(-time.stop // rows)
         of_file = slice(run.blocks.start + first, run.blocks.start + max(first, last))
         samples = hdf5.read_window(zone.data, (of_file, zone.kept, distance))
-        fused = samples.reshape(-1, samples.shape[2])
+        fused = samples.reshape(len(samples) * rows, samples.shape[2])
         return fused[time.start - first * rows : time.stop - first * rows]
 
 

@@ -18,7 +18,7 @@ from ingest.formats.fields import (
     nanoseconds,
     number,
     ranges_of,
-    recorded_times,
+    slow_times,
     term,
     text,
     values_coord,
@@ -57,7 +57,7 @@ def describe(file: BinaryIO) -> Description:
         if (times.shape, distances.shape) != (array.shape[:1], array.shape[1:2]):
             found = f"{times.shape} stamps and {distances.shape} distances for samples of {array.shape}"
             raise FormatError(f"{array.name}: {found}; the file is damaged, set it aside")
-        coords = recorded_times(nanoseconds(times[:])) | {"distance": values_coord(distances[:])}
+        coords = slow_times(nanoseconds(times[:])) | {"distance": values_coord(distances[:])}
         if name == "mtx":
             start, step = (float(number(_single(said), part)) for part in ("freq_offset_abs", "freq_step"))
             line = Linear(start=start, step=step, size=array.shape[2])

@@ -19,7 +19,7 @@ from ingest.formats.fields import (
     in_units,
     nanoseconds,
     ranges_of,
-    recorded_times,
+    slow_times,
     text,
     values_coord,
 )
@@ -53,7 +53,7 @@ def describe(file: BinaryIO) -> Description:
         if times.size != array.shape[0] or distances.shape != array.shape[1:]:
             found = f"{times.shape} stamps and {distances.shape} distances for samples of {array.shape}"
             raise FormatError(f"{array.name}: {found}; the file is damaged, set it aside")
-        coords = recorded_times(nanoseconds(times[:].reshape(-1))) | {"distance": values_coord(distances[:])}
+        coords = slow_times(nanoseconds(times[:].reshape(-1))) | {"distance": values_coord(distances[:])}
         block = Block(
             dims=("time", "distance"),
             coords=coords,

@@ -33,6 +33,7 @@ __all__ = [
     "plain",
     "ranges_of",
     "recorded_times",
+    "slow_times",
     "steady_time",
     "symbol",
     "term",
@@ -286,6 +287,24 @@ def recorded_times(stamps: NDArray[np.int64], hertz: float | None = None) -> dic
     if np.abs(axis.to_ns() - stamps).max() > _MICROSECOND:
         coords["time_recorded"] = _time(TimeAxis.exact(stamps))
     return coords
+
+
+def slow_times(stamps: NDArray[np.int64]) -> dict[str, Coord]:
+    """Return `time` of an instrument that takes seconds for a sample: stamps off their line are the time itself.
+
+    A line through stamps that are 20 s apart, give or take some milliseconds, would save nothing and hide those.
+
+    Raises
+    ------
+    FormatError
+        As `recorded_times`; or the stamps do not rise.
+    """
+    coords = recorded_times(stamps)
+    if "time_recorded" not in coords:
+        return coords
+    if (np.diff(stamps) <= 0).any():
+        raise FormatError("the file's stamps do not rise; set the file aside")
+    return {"time": coords["time_recorded"]}
 
 
 def distance_coord(*, start: float, step: float, size: int, units: str | None = "m", offset: int = 0) -> Coord:

@@ -17,7 +17,7 @@ from ingest.formats.fields import (
     attrs_from,
     nanoseconds,
     ranges_of,
-    recorded_times,
+    slow_times,
     symbol,
     text,
     units_of,
@@ -61,7 +61,7 @@ def describe(file: BinaryIO) -> Description:
         units = symbol(hdf5.first_value(attributes_of(depth) | said, "units", "Units", "DepthUnitLabel")) or "m"
         block = Block(
             dims=("time", "distance"),
-            coords=recorded_times(_stamps_of(times[:])) | {"distance": values_coord(depth[:], units=units)},
+            coords=slow_times(_stamps_of(times[:])) | {"distance": values_coord(depth[:], units=units)},
             dtype=hdf5.native(data.dtype),
             attrs=_attrs_of(said),
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 import pytest
+from hdf5_files import HDF5_FILES, HDF5_REAL
 
 from ingest.synthetic import write_prodml, write_tdms
 from ingest.synthetic.vendor import Header
@@ -53,6 +54,15 @@ class Sample:
     @property
     def content(self) -> bytes:
         return self.path.read_bytes()
+
+    @property
+    def is_hdf5(self) -> bool:
+        return self.content.startswith(b"\x89HDF")
+
+    @property
+    def siblings(self) -> int:
+        """Samples of the same format, with this."""
+        return [*(fmt for fmt, _ in MADE.values()), *REAL.values()].count(self.format)
 
 
 class CountingFile(io.BytesIO):
@@ -200,12 +210,14 @@ MADE: dict[str, tuple[str, Callable[[Path], NDArray[Any]]]] = {
     "tdms, by channel": ("tdms", _tdms_by_channel),
     "terra15 4, jitter": ("terra15", _terra15_4),
     "terra15 6, unwritten": ("terra15", _terra15_6),
+    **HDF5_FILES,
 }
 REAL = {
     "iDAS005_hdf5_example.626.h5": "prodml",
     "iDAS005_tdms_example.626.tdms": "tdms",
     "silixa_h5_1.hdf5": "silixa_hdf5",
     "terra15_v5_test_file.hdf5": "terra15",
+    **HDF5_REAL,
 }
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LONGEST = 5.0  # s of work, however busy the machine is
 MOST_MEMORY = 512 << 10  # kB, as ru_maxrss counts
-MUTATIONS = 200
+MUTATIONS, PROOFS = 200, 10_000  # of a format, spread over its samples
 
 
 def read_all(file: Any, name: str) -> None:
@@ -102,12 +102,13 @@ def test_a_cut_file_is_refused(sample: Any) -> None:
         assert not try_all(content[:end], sample.format), f"read when cut to {end} of {len(content)} bytes"
 
 
-def test_flipped_bits_do_no_harm(sample: Any, counting: Any) -> None:
+@pytest.mark.parametrize("mutations", [MUTATIONS, pytest.param(PROOFS, marks=pytest.mark.prove)])
+def test_flipped_bits_do_no_harm(sample: Any, counting: Any, mutations: int) -> None:
     file = counting(sample.content)
     open_format(format_named(sample.format)).describe(file)
     spans = [(start, stop) for start, stop in file.spans if stop > start]
-    choose = random.Random(2)
-    for _ in range(MUTATIONS):
+    choose = random.Random(mutations)
+    for _ in range(-(-mutations // sample.siblings)):
         content = bytearray(sample.content)
         for _ in range(choose.choice((1, 1, 1, 5))):
             # Nine of ten where the header is: elsewhere are samples, of which any value is one.
@@ -257,7 +258,7 @@ def test_a_link_out_of_the_file_is_not_followed_to_identify_it(tmp_path: Path) -
 
 def test_a_header_that_never_ends_is_refused(monkeypatch: Any, sample: Any) -> None:
     monkeypatch.setattr("ingest.formats.hdf5_headers._MOST_BLOCKS", 0)
-    if sample.format != "tdms":
+    if sample.is_hdf5:
         with pytest.raises(FormatError, match="without an end"):
             open_format(format_named(sample.format)).describe(io.BytesIO(sample.content))
 
@@ -271,7 +272,7 @@ def test_samples_that_are_no_table_are_refused(tmp_path: Path) -> None:
 
 def test_more_objects_than_a_header_has_are_refused(monkeypatch: Any, sample: Any) -> None:
     monkeypatch.setattr("ingest.formats.hdf5_attributes._MOST_OBJECTS", 0)
-    if sample.format != "tdms":
+    if sample.is_hdf5:
         with pytest.raises(FormatError, match="more than 0 objects"):
             open_format(format_named(sample.format)).describe(io.BytesIO(sample.content))
 
