@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-START = 1_700_000_000_250_000_000  # ns, exact in a float of seconds
+START = 1_700_000_000_250_000_000  # ns
 SHAPE = (600, 64)  # samples, channels
-SECONDS = START / 1e9
+SECONDS = 1_700_000_000.25  # the same, exactly
 
 
 def samples(dtype: str = "f4", shape: tuple[int, ...] = SHAPE, seed: int = 11) -> NDArray[Any]:
@@ -221,7 +221,9 @@ def write_h5simple(path: Path, dtype: str = "f8", *, distance: bool = False) -> 
     with h5py.File(path, "w") as root:
         root["data" if distance else "raw"] = data.T if distance else data
         steps = np.arange(SHAPE[0])
-        root["time" if distance else "timestamp"] = SECONDS + steps * 0.002 if dtype == "f8" else START + steps * 2 * 10**6
+        root["time" if distance else "timestamp"] = (
+            SECONDS + steps * 0.002 if dtype == "f8" else START + steps * 2 * 10**6
+        )
         if distance:
             root["distance"] = np.arange(SHAPE[1]) * 2.5
     return data
@@ -297,8 +299,8 @@ def write_dasdae(path: Path, patches: int = 1) -> NDArray[Any]:
         }
         attrs = {"data_units": "m/s", "gauge_length": 10.0, "network": "XX", "data_type": "velocity"}
         patch = dc.Patch(data=(data + number).T, coords=coords, dims=("distance", "time"), attrs=attrs)
-        made.append(patch.set_units(distance="m"))
-    dc.spool(made).io.write(path, "dasdae") if patches > 1 else made[0].io.write(path, "dasdae")
+        made.append(patch.set_units("m/s", distance="m"))
+    dc.write(dc.spool(made), path, "dasdae")
     return data
 
 
@@ -337,9 +339,7 @@ def write_xdas(path: Path, ties: list[int] | None = None, gap: int = 0, *, old: 
             container = root.create_variable(f"{dim}_interpolation", (), "f8", data=np.nan)
             container.attrs["interpolation_name"] = "linear"
             container.attrs["tie_point_mapping"] = f"{dim}: {dim}_indices {dim}_points"
-            mappings.append(
-                f"{dim}: {dim}_indices {dim}_values" if old else f"{dim}_values: {dim}_interpolation"
-            )
+            mappings.append(f"{dim}: {dim}_indices {dim}_values" if old else f"{dim}_values: {dim}_interpolation")
         values = root.create_variable("__values__", ("time", "distance"), "f4", data=data)
         values.attrs["coordinate_interpolation"] = " ".join(mappings)
     return data

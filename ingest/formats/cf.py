@@ -75,7 +75,9 @@ def _unit_and_epoch(said: Mapping[str, Any]) -> tuple[int, int]:
     units = text(said.get("units")) or ""
     match = _SINCE.fullmatch(units)
     if match is None or match[1] not in _UNITS or (match[8] or "").strip() not in _UTC:
-        raise FormatError(f"{units!r}: no units of time that are read, such as 'seconds since 1970-01-01'; set it aside")
+        raise FormatError(
+            f"{units!r}: no units of time that are read, such as 'seconds since 1970-01-01'; set it aside"
+        )
     calendar = text(said.get("calendar"))
     if (calendar.lower() if calendar else None) not in _CALENDARS:
         raise FormatError(f"{calendar!r}: no calendar of recordings; set the file aside")

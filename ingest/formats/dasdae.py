@@ -142,7 +142,7 @@ def _block(waveform: _Waveform, file: BinaryIO) -> Block:
 def _coord_of(waveform: _Waveform, name: str, sizes: dict[str, int], file: BinaryIO) -> Coord | None:
     """Return one coordinate along a dim that is not time, `None` where it is another."""
     along = text(waveform.said.get(_COORD_DIMS + name)) or name
-    array = hdf5.child(waveform.group, _COORD + name, file)
+    array: Any = hdf5.child(waveform.group, _COORD + name, file)
     if along not in sizes or getattr(array, "shape", None) != (sizes[along],) or array.dtype.kind not in "iuf":
         return None
     said = attributes_of(array)

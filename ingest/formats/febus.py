@@ -23,6 +23,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -234,7 +235,7 @@ def _contiguous(zone: _Zone) -> list[slice]:
     apart = np.diff(zone.starts)
     breaks = (np.abs(apart - float(length)) > float(_LOOSE * zone.step)) | (apart <= 0)
     cuts = [0, *(np.flatnonzero(breaks) + 1).tolist(), len(zone.starts)]
-    ranges = [slice(start, stop) for start, stop in zip(cuts, cuts[1:], strict=False)]
+    ranges = [slice(start, stop) for start, stop in pairwise(cuts)]
     return [part for whole in ranges for part in ([whole] if _fits(zone, whole) else _singles(whole))]
 
 
@@ -274,9 +275,7 @@ def _block(run: _Run) -> Block:
     spacing = _listed(zone.said, "Spacing", 0)
     start = _listed(zone.said, "Extent", 0) * spacing + _listed(zone.said, "Origin", 0)
     coords["distance"] = distance_coord(start=start, step=spacing, size=run.shape[1])
-    return Block(
-        dims=("time", "distance"), coords=coords, dtype=hdf5.native(zone.data.dtype), attrs=_attrs_of(zone)
-    )
+    return Block(dims=("time", "distance"), coords=coords, dtype=hdf5.native(zone.data.dtype), attrs=_attrs_of(zone))
 
 
 def _attrs_of(zone: _Zone) -> dict[str, Any]:

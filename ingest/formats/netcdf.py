@@ -157,21 +157,19 @@ def _parts(root: Any, file: BinaryIO) -> tuple[_Part, ...]:
     return tuple(sorted(parts, key=lambda part: part.coords["time"].values[0]))
 
 
-def _times(
-    root: Any, dim: str, size: int, ties: Ties | None, file: BinaryIO
-) -> list[tuple[slice, dict[str, Coord]]]:
+def _times(root: Any, dim: str, size: int, ties: Ties | None, file: BinaryIO) -> list[tuple[slice, dict[str, Coord]]]:
     """Return the rows and the times of each stretch."""
     if ties is None:
         array = hdf5.array_in(root, dim, file)
         if array.shape != (size,):
             raise FormatError(f"{array.name}: {array.shape} stamps for {size} samples; set the file aside")
         return [(slice(0, size), recorded_times(times_of(array[:], attributes_of(array))))]
-    return [(rows, {"time": Coord(dims=("time",), values=axis, units="s")}) for rows, axis in ties.times(root, size, file)]
+    return [
+        (rows, {"time": Coord(dims=("time",), values=axis, units="s")}) for rows, axis in ties.times(root, size, file)
+    ]
 
 
-def _labels(
-    root: Any, dim: str, size: int, dims: Dims, ties: Ties | None, file: BinaryIO
-) -> dict[str, Coord]:
+def _labels(root: Any, dim: str, size: int, dims: Dims, ties: Ties | None, file: BinaryIO) -> dict[str, Coord]:
     """Return the coordinates along a dim that is not time: its own, and those beside it."""
     coords: dict[str, Coord] = {dim: Coord(dims=(dim,), values=Linear(start=0, step=1, size=size))}
     if ties is not None:
@@ -186,12 +184,22 @@ def _labels(
 
 
 def _attrs_of(said: dict[str, Any], own: dict[str, Any], data: Any) -> dict[str, Any]:
-    both = said | own
+    both = {
+        name: value[0] if isinstance(value, list) and len(value) == 1 else value for name, value in (said | own).items()
+    }
     known = {name: both[name] for name in _PLAIN_ATTRS if isinstance(both.get(name), (str, int, float))}
-    units, scale, offset = units_of(own.get("units")), float_of(own.get("scale_factor")), float_of(own.get("add_offset"))
+    units, scale, offset = (
+        units_of(own.get("units")),
+        float_of(own.get("scale_factor")),
+        float_of(own.get("add_offset")),
+    )
     named = text(own.get("standard_name")) or str(data.name).lstrip("/").strip("_") or None
     return attrs_from(
         {"data_type": None if named == "values" else named}
         | known
-        | {"data_units": units, "scale_factor": None if scale == 1 else scale, "add_offset": offset or None}
+        | {
+            "data_units": units_of(own.get("units")),
+            "scale_factor": None if scale == 1 else scale,
+            "add_offset": offset or None,
+        }
     )

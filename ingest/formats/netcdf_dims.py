@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -100,7 +101,7 @@ class Ties:
         held = values[:].astype(np.float64)
         if len(at) == 2:  # noqa: PLR2004 - one line, which keeps its spacing to the last bit
             return np.asarray(held[0] + np.arange(size) * ((held[1] - held[0]) / (size - 1)))
-        return np.interp(np.arange(size), at, held)
+        return np.asarray(np.interp(np.arange(size), at, held))
 
     def times(self, root: Any, size: int, file: BinaryIO) -> list[tuple[slice, TimeAxis]]:
         """Return the times of all samples, in stretches between which there is a gap."""
@@ -172,7 +173,7 @@ def _stretches(at: NDArray[np.int64], stamps: NDArray[np.int64]) -> list[tuple[i
         if at[tie + 1] - at[tie] == 1 and usual and not step <= _LOOSE * min(usual)
     ]
     edges = [-1, *gaps, len(at) - 1]
-    return [(before + 1, last) for before, last in zip(edges, edges[1:], strict=False)]
+    return [(before + 1, last) for before, last in pairwise(edges)]
 
 
 def _line(at: NDArray[np.int64], stamps: NDArray[np.int64]) -> TimeAxis:

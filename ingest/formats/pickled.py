@@ -18,7 +18,8 @@ __all__ = ["OPAQUE", "constants_of"]
 
 _MOST_BYTES = 1 << 16
 _IGNORED = {"PROTO", "FRAME"}
-_SINGLE = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_MARK = object()
+_SINGLE = {"MARK": _MARK, "NEWFALSE": False, "NEWTRUE": True, "NONE": None}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _TAKEN_BY_CALLS = {"REDUCE": 2, "NEWOBJ": 2, "NEWOBJ_EX": 3, "STACK_GLOBAL": 2, "BUILD": 2}
 _OPAQUE_NAMES = {"GLOBAL", "PERSID", "EXT1", "EXT2", "EXT4", "NEXT_BUFFER"}
@@ -32,7 +33,6 @@ class _Opaque:
 
 
 OPAQUE = _Opaque()
-_MARK = object()
 
 
 @dataclass(slots=True)
@@ -75,8 +75,8 @@ def constants_of(data: bytes) -> Any:
     stack = _Stack()
     try:
         for opcode, argument, _ in pickletools.genops(data):
-            if opcode.name == "STOP":
-                return stack.take(1)[0]
+            if opcode.name == "STOP" and len(stack.items) == 1 and stack.items[0] is not _MARK:
+                return stack.items[0]
             _step(stack, opcode.name, argument)
     except (LookupError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"no pickle: {error}") from error
@@ -85,31 +85,31 @@ def constants_of(data: bytes) -> Any:
 
 def _step(stack: _Stack, name: str, argument: Any) -> None:
     """Do to the stack what one instruction does, except what it would import, call or build."""
-    items = stack.items
-    if name in _IGNORED:
+    if name in _IGNORED or _hide(stack, name) or _gather(stack, name):
         return
+    items = stack.items
     if name in _SINGLE:
         items.append(_SINGLE[name])
-    elif name == "MARK":
-        items.append(_MARK)
-    elif name in _OPAQUE_NAMES:
-        items.append(OPAQUE)
-    elif name in _TAKEN_BY_CALLS:
-        stack.take(_TAKEN_BY_CALLS[name])
-        items.append(OPAQUE)
-    elif name in {"INST", "OBJ", "FROZENSET"}:
-        stack.take_to_mark()
-        items.append(OPAQUE)
-    elif name in {"POP", "POP_MARK"}:
-        stack.take(1) if name == "POP" else stack.take_to_mark()
     elif "PUT" in name or name == "MEMOIZE":
         stack.memo[len(stack.memo) if name == "MEMOIZE" else argument] = items[-1]
     elif "GET" in name:
         items.append(stack.memo[argument])
-    elif not _gather(stack, name):
-        if argument is None:
-            raise ValueError(f"{name}: no constant")
+    elif argument is not None:
         items.append(argument)
+    else:
+        raise ValueError(f"{name}: no constant")
+
+
+def _hide(stack: _Stack, name: str) -> bool:
+    """Put `OPAQUE` in place of what an instruction would import, call or build; return whether it is one."""
+    if name in _TAKEN_BY_CALLS:
+        stack.take(_TAKEN_BY_CALLS[name])
+    elif name in {"INST", "OBJ", "FROZENSET"}:
+        stack.take_to_mark()
+    elif name not in _OPAQUE_NAMES:
+        return False
+    stack.items.append(OPAQUE)
+    return True
 
 
 def _gather(stack: _Stack, name: str) -> bool:
