@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import numpy as np
-
 from archive.errors import FormatError
 from archive.model import Block, Description
 from ingest.formats import hdf5

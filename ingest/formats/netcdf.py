@@ -149,7 +149,7 @@ def _parts(root: Any, file: BinaryIO) -> tuple[_Part, ...]:
         others = {dim: size for dim, size in zip(along, data.shape, strict=True) if dim != time}
         beside: dict[str, Coord] = {}
         for dim, size in others.items():
-            beside |= _labels(root, dim, size, dims, ties.get(dim), file)
+            beside |= _labels(root, (dim, size), dims, ties.get(dim), file)
         for rows, coords in _times(root, time, data.shape[along.index(time)], ties.get(time), file):
             parts.append(_Part(data=data, dims=along, time=time, rows=rows, coords=coords | beside))
     if not parts:
@@ -169,8 +169,9 @@ def _times(root: Any, dim: str, size: int, ties: Ties | None, file: BinaryIO) ->
     ]
 
 
-def _labels(root: Any, dim: str, size: int, dims: Dims, ties: Ties | None, file: BinaryIO) -> dict[str, Coord]:
-    """Return the coordinates along a dim that is not time: its own, and those beside it."""
+def _labels(root: Any, axis: tuple[str, int], dims: Dims, ties: Ties | None, file: BinaryIO) -> dict[str, Coord]:
+    """Return the coordinates along a dim (name, size) that is not time: its own, and those beside it."""
+    dim, size = axis
     coords: dict[str, Coord] = {dim: Coord(dims=(dim,), values=Linear(start=0, step=1, size=size))}
     if ties is not None:
         units = units_of(attributes_of(hdf5.array_in(root, ties.values, file)).get("units"))
@@ -188,11 +189,7 @@ def _attrs_of(said: dict[str, Any], own: dict[str, Any], data: Any) -> dict[str,
         name: value[0] if isinstance(value, list) and len(value) == 1 else value for name, value in (said | own).items()
     }
     known = {name: both[name] for name in _PLAIN_ATTRS if isinstance(both.get(name), (str, int, float))}
-    units, scale, offset = (
-        units_of(own.get("units")),
-        float_of(own.get("scale_factor")),
-        float_of(own.get("add_offset")),
-    )
+    scale, offset = (float_of(own.get(name)) for name in ("scale_factor", "add_offset"))
     named = text(own.get("standard_name")) or str(data.name).lstrip("/").strip("_") or None
     return attrs_from(
         {"data_type": None if named == "values" else named}

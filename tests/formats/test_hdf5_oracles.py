@@ -44,7 +44,7 @@ DASCORE = {
 }
 MICROSECOND = 1000  # ns
 # DASCore draws a line of its own through stamps, by their median step; here each stamp is kept or lies on the line.
-STEP_OFF = {"dashdf5", "febus_t1", "neubrex_rfs"}
+STEP_OFF = {"dashdf5", "febus_g1_hdf5", "febus_t1", "neubrex_rfs"}
 
 
 def read_both(path: Path, fmt: str, oracle: tuple[str, str]) -> tuple[Any, Any, Any]:
