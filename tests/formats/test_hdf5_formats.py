@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 from hdf5_files import (
+    HDF5_FILES,
     SECONDS,
     SHAPE,
     START,
@@ -255,3 +256,46 @@ def test_a_line_that_is_no_number_is_refused(line: str, tmp_path: Path) -> None:
     (tmp_path / "g1.bsl").write_text("\n".join(lines))
     with pytest.raises(FormatError, match="no numbers"):
         read(tmp_path / "g1.bsl", "febus_g1", 0)
+
+
+def _external_link(group: Any, name: str, shape: tuple[int, ...], dtype: Any, other: Path) -> None:
+    group[name] = h5py.ExternalLink(str(other), "/samples")
+
+
+def _soft_link(group: Any, name: str, shape: tuple[int, ...], dtype: Any, other: Path) -> None:
+    group.file["hidden/deep/samples"] = np.zeros(shape, dtype)
+    group[name] = h5py.SoftLink("/hidden/deep/samples")
+
+
+def _external_storage(group: Any, name: str, shape: tuple[int, ...], dtype: Any, other: Path) -> None:
+    group.create_dataset(name, shape, dtype, external=[(str(other), 0, h5py.h5f.UNLIMITED)])
+
+
+def _virtual(group: Any, name: str, shape: tuple[int, ...], dtype: Any, other: Path) -> None:
+    layout = h5py.VirtualLayout(shape, dtype)
+    layout[:] = h5py.VirtualSource(str(other), "samples", shape)
+    group.create_virtual_dataset(name, layout)
+
+
+@pytest.mark.parametrize("place", [_external_link, _soft_link, _external_storage, _virtual])
+@pytest.mark.parametrize("name", [name for name in HDF5_FILES if name != "febus_g1"])
+def test_samples_that_lie_elsewhere_are_not_fetched(name: str, place: Any, make_sample: Any, tmp_path: Path) -> None:
+    sample = make_sample(name)
+    path, other = tmp_path / "sample.h5", tmp_path / "other.h5"
+    path.write_bytes(sample.content)
+    with h5py.File(path, "r+") as root, h5py.File(other, "w") as source:
+        arrays: list[Any] = []
+        root.visititems(lambda _, thing: arrays.append(thing) if isinstance(thing, h5py.Dataset) else None)
+        data = max(arrays, key=lambda array: array.nbytes)
+        source["samples"] = data[:]  # all that a reader would need, if it followed
+        group, label, shape, dtype = data.parent, data.name.rpartition("/")[2], data.shape, data.dtype
+        attributes = {key: value for key, value in data.attrs.items() if key != "DIMENSION_LIST"}
+        del group[label]
+        place(group, label, shape, dtype, other)
+        if isinstance(group.get(label, getlink=True), h5py.HardLink):
+            group[label].attrs.update(attributes)
+    reader = open_format(format_named(sample.format))
+    with path.open("rb") as file:
+        for call in (reader.describe, lambda opened: reader.read(opened, 0, ())):
+            with pytest.raises(FormatError):
+                call(file)
