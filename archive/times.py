@@ -17,7 +17,8 @@ __all__ = ["duration_to_ns", "ns_to_text", "time_to_ns"]
 _SECOND = 10**9
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _INT64 = 1 << 63
-_OFFSET = re.compile(r":\d\d(\.\d+)?\s*[+-]\d\d(:?\d\d)?\s*$")
+# What NumPy reads, finer than datetime does; anything behind it makes NumPy warn of time zones.
+_PLAIN = re.compile(r"-?\d+([-/]\d\d([-/]\d\d([T ]\d\d(:\d\d(:\d\d(\.\d+)?)?)?Z?)?)?)?")
 
 
 def time_to_ns(value: Any) -> int:
@@ -93,7 +94,7 @@ def _seconds_to_ns(value: Any, what: str) -> int:
 
 def _text_to_ns(text: str) -> int:
     try:
-        if not _OFFSET.search(text):
+        if _PLAIN.fullmatch(text.strip()):
             return _datetime64_to_ns(np.datetime64(text.strip().removesuffix("Z").replace("/", "-")))
     except ValueError:
         pass

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from fractions import Fraction
 from functools import lru_cache
 from tokenize import TokenError
@@ -16,6 +18,13 @@ if TYPE_CHECKING:
     from pint import Quantity, UnitRegistry
 
 __all__ = ["convert_factor", "get_quantity", "is_quantity", "magnitude", "seconds_of"]
+
+_LONGEST = 200  # characters
+_LARGEST_POWER = 1000
+_NUMBER = r"[+-]?\d{1,4}(?:\.\d*)?"
+# What may follow `**`: a number or a fraction in brackets, and no further power.
+_EXPONENT = re.compile(rf"\s*(?:({_NUMBER})|\(\s*({_NUMBER})\s*(?:/\s*\d{{1,4}}\s*)?\))(?![\w.]|\s*\*\*)")
+_NO_NUMBERS = (ArithmeticError, AssertionError, AttributeError, RecursionError, TokenError, TypeError, ValueError)
 
 
 @lru_cache(maxsize=1)
@@ -49,18 +58,40 @@ def __getattr__(name: str) -> Quantity[Any]:
 def get_quantity(text: str) -> Quantity[Any]:
     """Return the quantity that a text such as `"10 m/s"` or `"Hz"` stands for.
 
+    The text is an expression, which may come from a damaged header: its length and its powers are bounded, and
+    so is the time that it takes.
+
     Raises
     ------
     InvalidInput
-        pint does not know such a unit.
+        pint does not know such a unit, its number is not finite, or its powers are too large.
     """
     import pint
 
     try:
-        quantity: Quantity[Any] = _registry().Quantity(text)
-    except (pint.errors.PintError, AttributeError, TypeError, ValueError, AssertionError, TokenError) as error:
-        raise InvalidInput(f"{text!r} is no unit that is known; write it as in 'm/s' or 'nm / m / s'") from error
-    return quantity
+        if len(text) <= _LONGEST and _power(pint.util.string_preprocessor(text)) <= _LARGEST_POWER:
+            quantity: Quantity[Any] = _registry().Quantity(text)
+            if math.isfinite(float(quantity.magnitude)):
+                return quantity
+    except (pint.errors.PintError, *_NO_NUMBERS) as error:
+        raise InvalidInput(_unknown(text)) from error
+    raise InvalidInput(_unknown(text))
+
+
+def _unknown(text: str) -> str:
+    shown = repr(text) if len(text) <= _LONGEST else f"{text[:_LONGEST]!r}..."
+    return f"{shown} is no unit that is known; write it as in 'm/s' or 'nm / m / s'"
+
+
+def _power(expression: str) -> float:
+    """Return a bound of the power to which an expression raises anything, infinity where nothing bounds it."""
+    power = 1.0
+    for sign in re.finditer(r"\*\*", expression):
+        found = _EXPONENT.match(expression, sign.end())
+        if found is None:
+            return math.inf
+        power *= max(1.0, abs(float(found[1] or found[2])))
+    return power
 
 
 def is_quantity(value: object) -> bool:

@@ -194,13 +194,13 @@ class LightkeepEntrypoint(BackendEntrypoint):
         InvalidInput
             The archive has several datasets and none was named.
         """
-        groups = _opened(filename_or_obj, dataset, as_of, storage_options)
+        groups = _opened(filename_or_obj, dataset, as_of, storage_options, drop_variables)
         if len(groups) != 1:
             raise InvalidInput(
                 f"{filename_or_obj} holds {len(groups)} datasets ({', '.join(groups) or 'none yet'}); "
                 "name one with dataset=..., or take all with xarray.open_datatree"
             )
-        return _without(next(iter(groups.values())), drop_variables)
+        return next(iter(groups.values()))
 
     def open_groups_as_dict(
         self,
@@ -212,8 +212,8 @@ class LightkeepEntrypoint(BackendEntrypoint):
         storage_options: Mapping[str, Any] | None = None,
     ) -> dict[str, xr.Dataset]:
         """Return the datasets of an archive by name."""
-        groups = _opened(filename_or_obj, dataset, as_of, storage_options)
-        return {f"/{name}": _without(group, drop_variables) for name, group in groups.items()}
+        groups = _opened(filename_or_obj, dataset, as_of, storage_options, drop_variables)
+        return {f"/{name}": group for name, group in groups.items()}
 
     def open_datatree(self, filename_or_obj: Any, **options: Any) -> xr.DataTree:
         """Return all datasets of an archive as a tree."""
@@ -225,10 +225,18 @@ class LightkeepEntrypoint(BackendEntrypoint):
         return False
 
 
-def _opened(url: Any, dataset: Any, as_of: Any, storage_options: Mapping[str, Any] | None) -> dict[str, xr.Dataset]:
+def _opened(
+    url: Any,
+    dataset: Any,
+    as_of: Any,
+    storage_options: Mapping[str, Any] | None,
+    drop_variables: str | Iterable[str] | None,
+) -> dict[str, xr.Dataset]:
+    """Return the datasets of an archive by name, without the variables to drop."""
     from archive.catalog import open as open_archive
 
     patches = _joined(list(open_archive(str(url), dataset, as_of, storage_options)))
+    dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or ())
     opened = {}
     for name, patch in patches.items():
         array = _data_array(patch, lambda lazy: lazy)
@@ -237,9 +245,5 @@ def _opened(url: Any, dataset: Any, as_of: Any, storage_options: Mapping[str, An
         preferred = dict(zip(patch.dims, (min(rows, patch.shape[0]), *patch.shape[1:]), strict=True))
         group = array.to_dataset(name="data")
         group["data"].encoding["preferred_chunks"] = preferred
-        opened[name] = group
+        opened[name] = group.drop_vars(dropped, errors="ignore")
     return opened
-
-
-def _without(group: xr.Dataset, names: str | Iterable[str] | None) -> xr.Dataset:
-    return group.drop_vars([names] if isinstance(names, str) else list(names or ()), errors="ignore")

@@ -135,7 +135,7 @@ def measure(proxy: Counting, direct: str, granules: int) -> list[dict[str, Any]]
     ]
     records = []
     for delay in _DELAYS:
-        proxy.set(delay_ms=delay)
+        proxy.delay(delay)
         for label, name, when in todo:
             spent, counts = [], {}
             for turn in range(_REPEATS + 1):
@@ -152,9 +152,9 @@ def measure(proxy: Counting, direct: str, granules: int) -> list[dict[str, Any]]
                     "ms": round(statistics.median(spent) * 1e3, 1),
                     "requests": counts["requests"],
                     "waves": counts["waves"],
-                    "kB": round(counts["body_down"] / 1e3, 1),
+                    "kB": round(counts["bytes_down"] / 1e3, 1),
                 }
             )
             print(records[-1], flush=True)
-    proxy.set(delay_ms=0)
+    proxy.delay(0)
     return records

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import uuid
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,47 +32,27 @@ from archive.codec import codec_for
 from archive.grid import chunk_shape
 from archive.read import worker_threads
 from archive.shard import encode_shard
+from archive.store import open_store
 from bench.recording import CHANNELS, RATE, machine, new_store, samples, write_files
 from bench.servers import BUCKET, counting, seaweed
 from bench.table import markdown, save
+from ingest.initialise import initialise
 from ingest.plan import Settings
 from ingest.run import ingest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
+
+    from archive.store import Store
 
 _GRANULE_MINUTES = 5
 _ROOT = Path(__file__).parents[1]
 
 
-class Peak:
-    """The most memory that any child process held, in MB; seen twenty times a second."""
-
-    def __init__(self) -> None:
-        self.megabytes = 0.0
-
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Look while the block runs."""
-        done, me = threading.Event(), psutil.Process()
-
-        def look() -> None:
-            before = {child.pid for child in me.children()}
-            while not done.wait(0.05):
-                for child in me.children():
-                    try:
-                        if child.pid not in before:
-                            self.megabytes = max(self.megabytes, child.memory_info().rss / 1e6)
-                    except psutil.NoSuchProcess:
-                        continue
-
-        watcher = threading.Thread(target=look)
-        watcher.start()
-        try:
-            yield
-        finally:
-            done.set()
-            watcher.join()
+def server_seconds() -> float:
+    """Return the processor time that the S3 server has taken so far."""
+    servers = [child for child in psutil.Process().children() if child.name() == "weed"]
+    return sum(server.cpu_times().user + server.cpu_times().system for server in servers)
 
 
 def encode(minutes: int, codec_name: str = "pcodec") -> float:
@@ -128,14 +108,31 @@ def _zarr_codec(name: str) -> dict[str, Any]:
     return {"serializer": PCodec(level=8), "compressors": None}
 
 
-def lightkeep(endpoint: str, folder: Path, jobs: int, peak: Peak | None = None) -> float:
-    """Return the seconds that an ingest takes, processes started and index folded."""
-    store = new_store(endpoint, f"run-{uuid.uuid4().hex}")
+def lightkeep(store: Store, folder: Path, jobs: int) -> float:
+    """Return the seconds that an ingest takes, index folded."""
     started = time.perf_counter()
-    with (peak or Peak()).watched():
-        report = ingest(store, [str(folder)], Settings(codec="pcodec"), jobs=jobs)
+    report = ingest(store, [str(folder)], Settings(codec="pcodec"), jobs=jobs)
     assert not report.refusals
     return time.perf_counter() - started
+
+
+def peak_of_command(base: Path, folder: Path) -> float:
+    """Return the most memory that the command holds, in MB, when it ingests a folder into another with two jobs."""
+    url = str(base / f"archive-{uuid.uuid4().hex}")
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    command = [sys.executable, "-m", "ingest"]
+    subprocess.run([*command, "init", url], check=True, capture_output=True, env=environment)
+    process = psutil.Popen(
+        [*command, "ingest", str(folder), url, "--jobs", "2"], env=environment, stdout=subprocess.DEVNULL
+    )
+    peak = 0
+    while process.poll() is None:
+        with suppress(psutil.Error):
+            peak = max(peak, process.memory_info().rss)
+        time.sleep(0.02)
+    assert process.returncode == 0
+    shutil.rmtree(url)
+    return peak / 1e6
 
 
 def start_seconds(*arguments: str) -> float:
@@ -150,42 +147,68 @@ def start_seconds(*arguments: str) -> float:
     return statistics.median(spent[1:])
 
 
-def measure(endpoint: str, folder: Path, files: Sequence[Path], repeats: int) -> list[dict[str, Any]]:
+def measure(base: Path, endpoint: str, folder: Path, files: Sequence[Path], repeats: int) -> list[dict[str, Any]]:
     """Return one record for each way to write the files; repetitions are interleaved."""
     raw = len(files) * 60 * RATE * CHANNELS * 2 / 1e6
+
+    def into_s3(jobs: int) -> float:
+        return lightkeep(new_store(endpoint, f"run-{uuid.uuid4().hex}"), folder, jobs)
+
+    def into_folder() -> float:
+        place = base / f"archive-{uuid.uuid4().hex}"
+        store = open_store(str(place))
+        initialise(store)
+        spent = lightkeep(store, folder, 2)
+        shutil.rmtree(place)
+        return spent
+
     ways: dict[str, Callable[[], float]] = {
         "the encoder alone (limit)": lambda: encode(len(files)),
-        "lightkeep ingest --jobs 2": lambda: lightkeep(endpoint, folder, 2),
-        "lightkeep ingest --jobs 1": lambda: lightkeep(endpoint, folder, 1),
-        "zarr-python, pcodec": lambda: write_zarr(endpoint, files, "pcodec"),
-        "zarr-python, blosc-zstd": lambda: write_zarr(endpoint, files, "portable"),
+        "lightkeep ingest --jobs 2, into S3": lambda: into_s3(2),
+        "lightkeep ingest --jobs 1, into S3": lambda: into_s3(1),
+        "lightkeep ingest --jobs 2, into a folder": into_folder,
+        "zarr-python, pcodec, into S3": lambda: write_zarr(endpoint, files, "pcodec"),
+        "zarr-python, blosc-zstd, into S3": lambda: write_zarr(endpoint, files, "portable"),
     }
     spent: dict[str, list[float]] = {name: [] for name in ways}
+    served: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeats):
         for name, way in ways.items():
+            before = server_seconds()
             spent[name].append(way())
+            served[name].append(server_seconds() - before)
             print(f"{name}: {raw / spent[name][-1]:.1f} MB/s", file=sys.stderr, flush=True)
-    speeds = {name: raw / statistics.median(times) for name, times in spent.items()}
-    limit = speeds["the encoder alone (limit)"]
-    return [
-        {"way": name, "s": round(raw / speed, 2), "MB/s raw": round(speed, 1), "of the limit": round(speed / limit, 2)}
-        for name, speed in speeds.items()
-    ]
+    medians = {name: statistics.median(times) for name, times in spent.items()}
+    limit = medians["the encoder alone (limit)"]
+    records = []
+    for name, seconds in medians.items():
+        server = statistics.median(served[name])
+        beside = limit + server / worker_threads()
+        records.append(
+            {
+                "way": name,
+                "s": round(seconds, 2),
+                "MB/s raw": round(raw / seconds, 1),
+                "of the limit": round(limit / seconds, 2),
+                "server's CPU s": round(server, 2),
+                "of the limit beside the server": round(beside / seconds, 2),
+            }
+        )
+    return records
 
 
-def memory(endpoint: str, folder: Path, files: Sequence[Path]) -> list[dict[str, Any]]:
-    """Return the peak memory of a worker for batches of several sizes."""
+def memory(base: Path, files: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return the peak memory of the command for batches of several sizes."""
     records = []
     for minutes in sorted({2 * _GRANULE_MINUTES, len(files)}):
-        part, peak = folder.parent / f"part-{minutes}", Peak()
+        part = base / f"part-{minutes}"
         part.mkdir()
         for path in files[:minutes]:
             (part / path.name).hardlink_to(path)
-        lightkeep(endpoint, part, 2, peak)
         granule = _GRANULE_MINUTES * 60 * RATE * CHANNELS * 2 / 1e6
         batch = minutes * 60 * RATE * CHANNELS * 2 / 1e6
         records.append(
-            {"batch MB": round(batch), "granule MB": round(granule), "peak of a worker MB": round(peak.megabytes)}
+            {"batch MB": round(batch), "granule MB": round(granule), "peak MB": round(peak_of_command(base, part))}
         )
     return records
 
@@ -204,11 +227,11 @@ def main() -> None:
         files = write_files(folder, chosen.minutes)
         with seaweed(base) as port, counting(port, base) as proxy:
             endpoint = f"http://127.0.0.1:{port}"
-            ways = measure(endpoint, folder, files, chosen.repeats)
-            held = memory(endpoint, folder, files)
+            ways = measure(base, endpoint, folder, files, chosen.repeats)
             proxy.counts()
-            lightkeep(proxy.endpoint, folder, 2)
+            lightkeep(new_store(proxy.endpoint, f"run-{uuid.uuid4().hex}"), folder, 2)
             counts = proxy.counts()
+        held = memory(base, files)
     bare = start_seconds("-c", "pass")
     starts = [
         {"what": "python -c pass", "s": round(bare, 3)},
@@ -237,13 +260,14 @@ def _page(
             f"`python -m bench.ingest --write`, on {machine()}.",
             f"{minutes} PRODML files of one minute, {CHANNELS} channels, int16 at {RATE} Hz, from the local disk into",
             "SeaweedFS. Medians of interleaved repetitions. The limit encodes the same samples, which are in memory already,",
-            "in as many threads as there are cores, and stores nothing; the S3 server takes its time from the same cores.",
+            "in as many threads as there are cores, and stores nothing. The S3 server runs on the same cores: its processor time",
+            "is added to the limit in the last column, which is how fast nothing but the encoder and the server could be.",
             "",
             markdown(ways),
             "",
-            f"Requests of one ingest, as the proxy counts them: {asked}; {counts['body_up'] / 1e6:.1f} MB sent.",
+            f"Requests of one ingest, as the proxy counts them: {asked}; {counts['bytes_up'] / 1e6:.1f} MB sent.",
             "",
-            "## Memory of a worker",
+            "## Memory of the command with two jobs",
             "",
             markdown(held),
             "",

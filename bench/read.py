@@ -286,7 +286,7 @@ def measure(
     for case in chosen:
         for cold in (True, False):
             for delay in _DELAYS:
-                proxy.set(delay_ms=delay)
+                proxy.delay(delay)
                 seen: dict[str, list[tuple[float, dict[str, int]]]] = {one.name: [] for one in contenders}
                 truth: NDArray[Any] | None = None
                 for turn in range((3 if case.slow else repeats) + 1):
@@ -305,7 +305,7 @@ def measure(
                         del data
                 records.extend(_records(case, seen, cold=cold, delay=delay, needed=needed))
                 _show(records[-len(contenders) :])
-    proxy.set(delay_ms=0)
+    proxy.delay(0)
     return records
 
 
@@ -329,8 +329,8 @@ def _records(
                 "of the limit": round(spent / limit, 2),
                 "requests": counts.get("requests", 0),
                 "waves": counts.get("waves", 0),
-                "MB": round(counts.get("body_down", 0) / 1e6, 2),
-                "of the chunks": round(counts.get("body_down", 0) / base, 3),
+                "MB": round(counts.get("bytes_down", 0) / 1e6, 2),
+                "of the chunks": round(counts.get("bytes_down", 0) / base, 3),
             }
         )
     return made

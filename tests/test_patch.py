@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import archive as lk
+from archive.display import size_text
 from archive.errors import InvalidInput
 from archive.times import duration_to_ns, ns_to_text, time_to_ns
 from archive.units import Hz, ft, get_quantity, m, ms, s  # type: ignore[attr-defined]
@@ -126,6 +127,26 @@ def test_patches_and_spools_present_themselves(patch: lk.Patch) -> None:
     assert "2 patches" in repr(spool)
     assert "<table>" in spool._repr_html_()
     assert list(spool.get_contents()["station"]) == ["XY01", "XY01"]
+
+
+def test_sizes_are_told_as_people_read_them() -> None:
+    told = [size_text(count) for count in (0, 999, 1000, 2.5e6, 1e9, 3.25e12, 7e15)]
+    assert told == ["0 B", "999 B", "1.0 kB", "2.5 MB", "1.0 GB", "3.2 TB", "7.0 PB"]
+
+
+def test_texts_in_a_notebook_are_no_markup(patch: lk.Patch) -> None:
+    told = patch.update_attrs(note="<script>alert(1)</script>")._repr_html_()
+    assert "<script>" not in told
+    assert "&lt;script&gt;" in told
+    assert "attributes" not in repr(lk.Patch(VALUES, dict(patch.coords), patch.dims))
+
+
+def test_a_spool_of_many_datasets_shows_the_first_and_counts_the_rest(patch: lk.Patch) -> None:
+    told = repr(lk.spool([patch.update_attrs(dataset=f"fibre-{number:02}") for number in range(15)]))
+    assert told.startswith("Spool: 15 patches")
+    assert "fibre-11" in told
+    assert "fibre-12" not in told
+    assert "and 3 more" in told
 
 
 def test_spools_over_lists_select_sort_and_combine(patch: lk.Patch) -> None:

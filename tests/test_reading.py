@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -25,7 +24,9 @@ from ingest.fold import fold
 from ingest.granule import GranuleContent, write_granule
 from ingest.initialise import initialise
 from ingest.run import put_commit
-from ingest.server import LocalS3, serve_s3
+
+if TYPE_CHECKING:
+    from ingest.server import LocalS3
 
 START = 1_457_942_400_000_000_000
 SIZES = (130, 64, 201)
@@ -91,15 +92,6 @@ def store_of(spool: lk.Spool) -> Any:
 def stored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Stored:
     dtype, codec = request.param
     return build(str(tmp_path_factory.mktemp("archive") / "here"), dtype=dtype, codec=codec)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS3]:
-    with serve_s3(tmp_path_factory.mktemp("s3")) as running, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", running.key)
-        patch.setenv("AWS_SECRET_ACCESS_KEY", running.secret)
-        patch.setenv("AWS_ENDPOINT_URL", running.endpoint)
-        yield running
 
 
 bounds = st.tuples(

@@ -24,7 +24,6 @@ from ingest.fold import fold
 from ingest.granule import GranuleContent, write_granule
 from ingest.initialise import initialise
 from ingest.run import put_commit
-from ingest.server import serve_s3
 
 START = 1_457_942_400_000_000_000
 CHANNELS = 9
@@ -93,11 +92,8 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     elif request.param == "folder":
         yield build(str(tmp_path_factory.mktemp("folder") / "archive"))
     else:
-        with serve_s3(tmp_path_factory.mktemp("s3")) as running, pytest.MonkeyPatch.context() as patch:
-            patch.setenv("AWS_ACCESS_KEY_ID", running.key)
-            patch.setenv("AWS_SECRET_ACCESS_KEY", running.secret)
-            patch.setenv("AWS_ENDPOINT_URL", running.endpoint)
-            yield build(f"s3://{running.bucket}/select-and-chunk")
+        bucket = request.getfixturevalue("server").bucket
+        yield build(f"s3://{bucket}/select-and-chunk")
 
 
 def stamps_of(patch: lk.Patch) -> np.ndarray[Any, Any]:

@@ -32,12 +32,14 @@ __all__ = [
     "opened",
     "read_ordered",
     "read_window",
+    "remembered",
     "shared",
     "the_one_block",
 ]
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MOST_SHRINKAGE = 1100  # deflate makes 1032 bytes of one at best
+_remembered: ContextVar[dict[int, dict[str, Any]] | None] = ContextVar("_remembered", default=None)
 _shared: ContextVar[tuple[BinaryIO, list[Any]] | None] = ContextVar("_shared", default=None)
 
 
@@ -67,19 +69,30 @@ def opened(file: BinaryIO) -> Iterator[Any]:
             holder[1].append(_open(file))
         yield holder[1][0]
         return
-    with _open(file) as root:
-        yield root
+    token = _remembered.set({})
+    try:
+        with _open(file) as root:
+            yield root
+    finally:
+        _remembered.reset(token)
+
+
+def remembered() -> dict[int, dict[str, Any]]:
+    """Return the attributes that were read already from the open file, by the address of their object."""
+    known = _remembered.get()
+    return {} if known is None else known
 
 
 @contextmanager
 def shared(file: BinaryIO) -> Iterator[None]:
     """Let every `opened` of this file inside the block share one `h5py.File`."""
     holder: tuple[BinaryIO, list[Any]] = (file, [])
-    token = _shared.set(holder)
+    token, memory = _shared.set(holder), _remembered.set({})
     try:
         yield
     finally:
         _shared.reset(token)
+        _remembered.reset(memory)
         for root in holder[1]:
             root.close()
 

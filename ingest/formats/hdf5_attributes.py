@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from archive.errors import FormatError
 from ingest.formats.fields import plain
-from ingest.formats.hdf5 import children
+from ingest.formats.hdf5 import children, remembered
 from ingest.formats.hdf5_values import value_of
 
 __all__ = ["attributes_of", "header_of"]
@@ -18,9 +20,33 @@ def attributes_of(thing: Any) -> dict[str, Any]:
     """Return every attribute of a group or dataset that holds values, as JSON-like values.
 
     References and sequences of varying length are pointers into the file, not values, and are left out.
+    An opened file gives the same answer again without reading it again.
     """
-    names = (name for name in thing.attrs if _holds_values(thing.attrs.get_id(name)))
-    return {str(name): plain(thing.attrs[name]) for name in names}
+    import h5py
+
+    known = remembered()
+    place = h5py.h5o.get_info(thing.id).addr
+    if place not in known:
+        count = h5py.h5a.get_num_attrs(thing.id)
+        identifiers = (h5py.h5a.open(thing.id, index=number) for number in range(count))
+        known[place] = {_name(one): plain(_value(thing, one)) for one in identifiers if _holds_values(one)}
+    return dict(known[place])
+
+
+def _name(identifier: Any) -> str:
+    return str(identifier.name.decode("utf-8", "surrogateescape"))
+
+
+def _value(thing: Any, identifier: Any) -> Any:
+    """Return what h5py's `attrs` gives; numbers and texts of fixed length in a third of its time."""
+    import h5py
+
+    dtype = identifier.dtype
+    if dtype.kind not in "iufS" or dtype.shape or identifier.get_space().get_simple_extent_type() == h5py.h5s.NULL:
+        return thing.attrs[_name(identifier)]
+    values = np.empty(identifier.shape, dtype=dtype)
+    identifier.read(values)
+    return values[()] if not values.shape else values
 
 
 def header_of(root: Any, file: BinaryIO, *, values: bool = False) -> dict[str, dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,26 +20,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-ROOT = Path(__file__).parents[2]
 START = 1_700_000_000_123_456_000  # ns
 HEADER = Header(start=START, rate=500.0, spacing=2.5, first_locus=-7)
 SHAPE = (1500, 800)
-
-
-def _shared(folder: str) -> Path:
-    """Return a folder of the shared samples, or skip; to skip is to fail where they are required."""
-    path = Path(os.environ.get("LIGHTKEEP_SHARED", ROOT.parent / "shared")) / folder
-    if not path.is_dir():
-        message = f"no shared samples at {path}; set LIGHTKEEP_SHARED to the folder that holds {folder}/"
-        if os.environ.get("LIGHTKEEP_REQUIRE_SHARED"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return path
-
-
-@pytest.fixture(scope="session")
-def shared_raw() -> Path:
-    return _shared("raw")
 
 
 @dataclass(frozen=True)
@@ -241,7 +223,7 @@ def sample(request: pytest.FixtureRequest, make_sample: Callable[[str], Sample])
     """Return every sample in turn, made and real."""
     if request.param in MADE:
         return make_sample(request.param)
-    return Sample(_shared("raw") / request.param, REAL[request.param])
+    return Sample(request.getfixturevalue("shared_raw") / request.param, REAL[request.param])
 
 
 @pytest.fixture(scope="session", params=list(MADE))
@@ -251,7 +233,7 @@ def made(request: pytest.FixtureRequest, make_sample: Callable[[str], Sample]) -
 
 
 @pytest.fixture(scope="session", params=list(REAL.items()), ids=list(REAL))
-def real(request: pytest.FixtureRequest) -> Sample:
+def real(request: pytest.FixtureRequest, shared_raw: Path) -> Sample:
     """Return every real sample in turn."""
     name, fmt = request.param
-    return Sample(_shared("raw") / name, fmt)
+    return Sample(shared_raw / name, fmt)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,10 @@ import numpy as np
 import pytest
 
 from archive.errors import FormatError
+from archive.store import open_store
 from ingest.formats import ni_tdms, tdms
+from ingest.initialise import initialise
+from ingest.run import ingest
 from ingest.synthetic import write_tdms
 from ingest.synthetic.vendor import Header
 
@@ -165,3 +169,29 @@ def test_metadata_that_makes_no_sense_is_refused(content: bytes, old: bytes, new
 def test_a_lead_in_that_makes_no_sense_is_refused(content: bytes, fields: dict[str, int], reason: str) -> None:
     with pytest.raises(FormatError, match=reason):
         tdms.describe(io.BytesIO(with_lead_in(content, **fields)))
+
+
+def test_numbers_that_are_not_finite_are_kept_as_strict_json(content: bytes, tmp_path: Path) -> None:
+    values = {"Nothing": float("nan"), "Most": float("inf"), "Least": float("-inf"), "Half": 0.5}
+    held = b"".join(
+        struct.pack("<I", len(name)) + name.encode() + struct.pack("<Id", 10, value) for name, value in values.items()
+    )
+    root = struct.pack("<I", 1) + b"/" + struct.pack("<II", 0xFFFFFFFF, len(values)) + held
+    metadata = struct.pack("<I", 1) + root
+    raw = SAMPLES.tobytes()
+    contents = (1 << 1) | (1 << 3) | (1 << 5)
+    more = LEAD_IN.pack(b"TDSm", contents, 4713, len(metadata) + len(raw), len(metadata)) + metadata + raw
+    (tmp_path / "a.tdms").write_bytes(content + more)
+    store = open_store(tmp_path / "archive")
+    initialise(store)
+    ingest(store, [str(tmp_path / "a.tdms")])
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no JSON")
+
+    (key,) = [entry.key for entry in store.entries("data/") if entry.key.endswith(".zarr/zarr.json")]
+    document = json.loads(bytes(store.get(key).data), parse_constant=refuse)
+    headers = document["attributes"]["headers"]
+    (own,) = headers["sources"].values()
+    header = {**headers["shared"]["/"], **own.get("/", {})}
+    assert [header[name] for name in values] == ["NaN", "Infinity", "-Infinity", 0.5]

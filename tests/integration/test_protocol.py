@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -26,7 +26,9 @@ from ingest.fold import fold
 from ingest.granule import GranuleContent, write_granule
 from ingest.initialise import initialise
 from ingest.run import put_commit
-from ingest.server import LocalS3, serve_s3
+
+if TYPE_CHECKING:
+    from ingest.server import LocalS3
 
 START = 1_457_942_400_000_000_000
 DATASET = Dataset(
@@ -39,15 +41,6 @@ DATASET = Dataset(
     codec="pcodec",
     window=10**9,
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS3]:
-    with serve_s3(tmp_path_factory.mktemp("s3")) as running, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", running.key)
-        patch.setenv("AWS_SECRET_ACCESS_KEY", running.secret)
-        patch.setenv("AWS_ENDPOINT_URL", running.endpoint)
-        yield running
 
 
 def content(number: int) -> GranuleContent:

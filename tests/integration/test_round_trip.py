@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,9 +14,10 @@ import archive as lk
 from archive.store import open_store
 from ingest.initialise import initialise
 from ingest.run import ingest
-from ingest.server import LocalS3, serve_s3
 
-SHARED = Path(os.environ.get("LIGHTKEEP_SHARED", Path(__file__).parents[3] / "shared")) / "raw"
+if TYPE_CHECKING:
+    from ingest.server import LocalS3
+
 FILES = {
     "iDAS005_hdf5_example.626.h5": "prodml",
     "iDAS005_tdms_example.626.tdms": "tdms",
@@ -28,33 +28,14 @@ FILES = {
 OTHER_DISTANCES = {"silixa_h5_1.hdf5"}
 
 
-@pytest.fixture(scope="module")
-def raw() -> Path:
-    if not SHARED.is_dir():
-        reason = f"the sample files are not at {SHARED}"
-        if os.environ.get("LIGHTKEEP_REQUIRE_SHARED"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return SHARED
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS3]:
-    with serve_s3(tmp_path_factory.mktemp("s3")) as running, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", running.key)
-        patch.setenv("AWS_SECRET_ACCESS_KEY", running.secret)
-        patch.setenv("AWS_ENDPOINT_URL", running.endpoint)
-        yield running
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_every_sample_equals_its_truth_after_raw_to_s3_to_spool(raw: Path, server: LocalS3, jobs: int) -> None:
-    truth = json.loads((raw / "truth.json").read_text())
+def test_every_sample_equals_its_truth_after_raw_to_s3_to_spool(shared_raw: Path, server: LocalS3, jobs: int) -> None:
+    truth = json.loads((shared_raw / "truth.json").read_text())
     url = f"s3://{server.bucket}/truth-{jobs}"
     store = open_store(url)
     initialise(store)
-    report = ingest(store, [str(raw / name) for name in FILES], jobs=jobs, processes=True)
+    report = ingest(store, [str(shared_raw / name) for name in FILES], jobs=jobs, processes=True)
     assert (report.sources, report.refusals) == (4, [])
     spool = lk.open(url)
     assert len(spool) == 4
@@ -75,12 +56,12 @@ def test_every_sample_equals_its_truth_after_raw_to_s3_to_spool(raw: Path, serve
 
 @pytest.mark.slow
 def test_a_second_run_does_nothing_and_a_copy_under_another_name_is_not_stored_again(
-    raw: Path, server: LocalS3, tmp_path: Path
+    shared_raw: Path, server: LocalS3, tmp_path: Path
 ) -> None:
     url = f"s3://{server.bucket}/again"
     store = open_store(url)
     initialise(store)
-    file = raw / "iDAS005_hdf5_example.626.h5"
+    file = shared_raw / "iDAS005_hdf5_example.626.h5"
     assert ingest(store, [str(file)]).granules == 1
     again = ingest(store, [str(file)])
     assert (again.known, again.sources, again.commits) == (1, 0, 0)
@@ -93,12 +74,12 @@ def test_a_second_run_does_nothing_and_a_copy_under_another_name_is_not_stored_a
 
 @pytest.mark.slow
 def test_a_refused_file_is_reported_in_quarantine_and_the_rest_goes_on(
-    raw: Path, server: LocalS3, tmp_path: Path
+    shared_raw: Path, server: LocalS3, tmp_path: Path
 ) -> None:
     url = f"s3://{server.bucket}/refused"
     store = open_store(url)
     initialise(store)
-    whole = (raw / "iDAS005_hdf5_example.626.h5").read_bytes()
+    whole = (shared_raw / "iDAS005_hdf5_example.626.h5").read_bytes()
     (tmp_path / "whole.h5").write_bytes(whole)
     (tmp_path / "cut.h5").write_bytes(whole[: len(whole) // 2])
     report = ingest(store, [str(tmp_path)])

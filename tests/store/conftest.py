@@ -6,10 +6,8 @@ import http.server
 import secrets
 import shutil
 import socket
-import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 import pytest
 
 from archive.store import Store, open_store
+from ingest.server import free_port, running
 
 KINDS = ["folder", "memory", "s3"]
 
@@ -46,24 +45,15 @@ def rclone(tmp_path: Path) -> Iterator[dict[str, Any]]:
     """Options for rclone's S3 server, which takes conditional writes and ignores the condition."""
     program = shutil.which("rclone", path=str(Path(sys.executable).parent)) or "rclone"
     (tmp_path / "served" / "archive").mkdir(parents=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [program, "serve", "s3", "--addr", f"127.0.0.1:{port}", str(tmp_path / "served")],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        for _ in range(200):
-            with socket.socket() as attempt:
-                if attempt.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
+    port = free_port()
+
+    def ready() -> bool:
+        with socket.socket() as attempt:
+            return attempt.connect_ex(("127.0.0.1", port)) == 0
+
+    command = [program, "serve", "s3", "--addr", f"127.0.0.1:{port}", str(tmp_path / "served")]
+    with running("rclone", command, ready, tmp_path / "rclone.log"):
         yield {"key": "ak", "secret": "sk", "endpoint_url": f"http://127.0.0.1:{port}"}
-    finally:
-        server.terminate()
-        server.wait()
 
 
 Answer = tuple[int, dict[str, str], bytes]

@@ -176,6 +176,18 @@ def test_what_only_fsspec_knows_is_read(tmp_path: Path) -> None:
         probe(store)
 
 
+def test_a_foreign_file_is_told_by_its_time_of_change(tmp_path: Path) -> None:
+    (tmp_path / "one").write_bytes(b"abc")
+    store = open_store(f"local://{tmp_path}")
+    before = store.head("one")
+    assert abs(before.modified.timestamp() - (tmp_path / "one").stat().st_mtime) < 1e-3
+    (tmp_path / "one").write_bytes(b"abcd")
+    os.utime(tmp_path / "one", (5, 5))
+    assert store.head("one").etag != before.etag
+    with pytest.raises(ReadOnlyStore):
+        store.delete(["one"])
+
+
 def test_a_kind_of_store_without_its_library_names_it() -> None:
     with pytest.raises(MissingExtra, match="paramiko"):
         open_store("sftp://host/x")
