@@ -200,8 +200,12 @@ def array_in(group: Any, name: str, file: BinaryIO) -> Any:
 
 def is_held(array: Any, file: BinaryIO) -> bool:
     """Return whether a file is large enough to hold a dataset of its own and one of its chunks."""
-    room = size_of(file) * (_MOST_SHRINKAGE if array.id.get_create_plist().get_nfilters() else 1)
-    return bool(array.nbytes <= room and prod(array.chunks or ()) * array.dtype.itemsize <= room)
+    import h5py
+
+    properties, itemsize = array.id.get_create_plist(), array.id.dtype.itemsize
+    room = size_of(file) * (_MOST_SHRINKAGE if properties.get_nfilters() else 1)
+    chunk = properties.get_chunk() if properties.get_layout() == h5py.h5d.CHUNKED else ()
+    return bool(prod(array.id.shape) * itemsize <= room and prod(chunk) * itemsize <= room)
 
 
 def read_window(array: Any, window: tuple[slice, ...]) -> NDArray[Any]:
