@@ -32,6 +32,7 @@ _SHARED = 1 << 1
 _ATTRIBUTE = struct.Struct("<BBHHH")  # version, flags, sizes of the name, the datatype and the dataspace
 _TYPE = struct.Struct("<B3xI")  # class and version, size
 _VARIABLE_LENGTH = 9
+_LAST_FORMS = (1, 2, 1)  # sequence or text; how it is padded; ASCII or UTF-8
 _REFERENCE = struct.Struct("<IQI")  # length, heap, number in it
 
 
@@ -104,6 +105,11 @@ def _check_type(message: bytes, at: int) -> bool:
         return False
     if size != _REFERENCE.size:
         raise FormatError(f"texts of varying length take {_REFERENCE.size} bytes, not {size}; set the file aside")
+    form, padding, letters = message[at + 1] & 15, message[at + 1] >> 4, message[at + 2] & 15
+    if any(found > last for found, last in zip((form, padding, letters), _LAST_FORMS, strict=True)):
+        raise FormatError(
+            "a type of varying length that is neither text nor sequence; the file is damaged, set it aside"
+        )
     return True
 
 

@@ -186,6 +186,17 @@ def test_a_text_in_a_dataset_that_claims_to_be_huge_costs_nothing(tmp_path: Path
         open_format(format_named("ap_sensing")).describe(io.BytesIO(bytes(content)))
 
 
+@pytest.mark.parametrize(("at", "value"), [(1, 0x7F), (1, 0x02), (1, 0x41), (2, 0x02)])
+def test_a_type_that_is_neither_text_nor_sequence_is_refused(at: int, value: int, tmp_path: Path) -> None:
+    """HDF5 2.0 reads beyond its memory to name such a type."""
+    write_ap_sensing(tmp_path / "ap.h5")
+    content = bytearray((tmp_path / "ap.h5").read_bytes())
+    kind = content.index(b"\x19\x01", content.index(b"SerialNumber\0"))
+    content[kind + at] = value
+    with pytest.raises(FormatError, match="neither text nor sequence"):
+        open_format(format_named("ap_sensing")).describe(io.BytesIO(bytes(content)))
+
+
 @pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9])
 def test_whole_stamps_of_plain_hdf5_are_taken_in_the_unit_that_makes_them_times(unit: int, tmp_path: Path) -> None:
     path = tmp_path / "plain.h5"
