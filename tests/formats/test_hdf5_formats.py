@@ -190,9 +190,10 @@ def test_a_text_in_a_dataset_that_claims_to_be_huge_costs_nothing(tmp_path: Path
 def test_a_type_that_is_neither_text_nor_sequence_is_refused(at: int, value: int, tmp_path: Path) -> None:
     """HDF5 2.0 reads beyond its memory to name such a type."""
     write_ap_sensing(tmp_path / "ap.h5")
+    with h5py.File(tmp_path / "ap.h5") as root:
+        header = h5py.h5o.get_info(root["Interrogator/SerialNumber"].id).addr
     content = bytearray((tmp_path / "ap.h5").read_bytes())
-    kind = content.index(b"\x19\x01", content.index(b"SerialNumber\0"))
-    content[kind + at] = value
+    content[content.index(b"\x19\x01\0\0\x10", header) + at] = value
     with pytest.raises(FormatError, match="neither text nor sequence"):
         open_format(format_named("ap_sensing")).describe(io.BytesIO(bytes(content)))
 
