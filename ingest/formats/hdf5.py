@@ -11,7 +11,7 @@ import numpy as np
 
 from archive.errors import FormatError, InvalidInput, MissingExtra
 from ingest.formats.edge import name_of, size_of
-from ingest.formats.hdf5_headers import check_header
+from ingest.formats.hdf5_headers import check_header, root_address
 from ingest.formats.hdf5_heap import HeapGuard
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ __all__ = [
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MOST_SHRINKAGE = 1100  # deflate makes 1032 bytes of one at best
-_remembered: ContextVar[dict[int, dict[str, Any]] | None] = ContextVar("_remembered", default=None)
+_remembered: ContextVar[dict[str, dict[str, Any]] | None] = ContextVar("_remembered", default=None)
 _shared: ContextVar[tuple[BinaryIO, list[Any]] | None] = ContextVar("_shared", default=None)
 
 
@@ -77,8 +77,8 @@ def opened(file: BinaryIO) -> Iterator[Any]:
         _remembered.reset(token)
 
 
-def remembered() -> dict[int, dict[str, Any]]:
-    """Return the attributes that were read already from the open file, by the address of their object."""
+def remembered() -> dict[str, dict[str, Any]]:
+    """Return the attributes that were read already from the open file, by the path of their object."""
     known = _remembered.get()
     return {} if known is None else known
 
@@ -107,7 +107,7 @@ def _open(file: BinaryIO) -> Any:
         raise MissingExtra(message) from error
     root = h5py.File(HeapGuard(file), "r")
     try:
-        check_header(file, h5py.h5o.get_info(root.id).addr, "/")
+        check_header(file, root_address(file), "/")
     except FormatError:
         root.close()
         raise
@@ -159,8 +159,17 @@ def member(root: Any, path: str, file: BinaryIO) -> Any | None:
     return found
 
 
-def children(thing: Any, file: BinaryIO) -> Iterator[Any]:
+def children(thing: Any, file: BinaryIO, seen: set[int] | None = None) -> Iterator[Any]:
     """Give the groups and datasets in a group, none for a dataset; links are passed over.
+
+    Parameters
+    ----------
+    thing
+        A group or a dataset.
+    file
+        The file that it lies in.
+    seen
+        Addresses of objects that are not given again; those given are added. Without, each is given.
 
     Raises
     ------
@@ -170,8 +179,12 @@ def children(thing: Any, file: BinaryIO) -> Iterator[Any]:
     import h5py
 
     for name in thing if isinstance(thing, h5py.Group) else ():
-        if thing.id.links.get_info(_bytes(name)).type == h5py.h5l.TYPE_HARD:
-            yield child(thing, name, file)
+        link = thing.id.links.get_info(_bytes(name))
+        if link.type != h5py.h5l.TYPE_HARD or (seen is not None and link.u in seen):
+            continue
+        if seen is not None:
+            seen.add(link.u)
+        yield child(thing, name, file)
 
 
 def array_in(group: Any, name: str, file: BinaryIO) -> Any:

@@ -198,6 +198,15 @@ def test_a_type_that_is_neither_text_nor_sequence_is_refused(at: int, value: int
         open_format(format_named("ap_sensing")).describe(io.BytesIO(bytes(content)))
 
 
+def test_a_circle_of_groups_is_walked_through_once(tmp_path: Path) -> None:
+    write_ap_sensing(tmp_path / "ap.h5")
+    before = describe(tmp_path / "ap.h5", "ap_sensing").header
+    with h5py.File(tmp_path / "ap.h5", "r+") as root:
+        root["Interrogator/again"] = root
+        root["Interrogator/twice"] = root["DAQ"]
+    assert describe(tmp_path / "ap.h5", "ap_sensing").header.keys() - before.keys() == set()
+
+
 @pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9])
 def test_whole_stamps_of_plain_hdf5_are_taken_in_the_unit_that_makes_them_times(unit: int, tmp_path: Path) -> None:
     path = tmp_path / "plain.h5"
