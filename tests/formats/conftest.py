@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import written
+from hdf5_files import HDF5_FILES, HDF5_REAL
 
 from ingest.synthetic import write_prodml, write_tdms
 from ingest.synthetic.vendor import Header
@@ -40,6 +41,10 @@ class Sample:
     def open(self, content: bytes | None = None) -> io.BytesIO:
         """Return the sample, or it with another content, as a file in memory under its name."""
         return NamedFile(self.content if content is None else content, str(self.path))
+
+    @property
+    def is_hdf5(self) -> bool:
+        return self.content.startswith(b"\x89HDF")
 
 
 class NamedFile(io.BytesIO):
@@ -195,6 +200,7 @@ HDF5_AND_TDMS: dict[str, tuple[str, Callable[[Path], NDArray[Any]]]] = {
     "tdms, by channel": ("tdms", _tdms_by_channel),
     "terra15 4, jitter": ("terra15", _terra15_4),
     "terra15 6, unwritten": ("terra15", _terra15_6),
+    **HDF5_FILES,
 }
 MADE = {name: (fmt, "sample.bin", writer) for name, (fmt, writer) in HDF5_AND_TDMS.items()} | written.MADE
 REAL = written.REAL | {
@@ -202,6 +208,7 @@ REAL = written.REAL | {
     "iDAS005_tdms_example.626.tdms": "tdms",
     "silixa_h5_1.hdf5": "silixa_hdf5",
     "terra15_v5_test_file.hdf5": "terra15",
+    **HDF5_REAL,
 }
 
 
