@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from archive.errors import FormatError
-from ingest.formats import FORMATS, format_named, identify, open_format
+from ingest.formats import format_named, identify, known_formats, open_format
 from ingest.gather import Loose, channel_groups, join_beside, join_channels
 from ingest.naming import check_same, dataset_of, time_of
 from ingest.sources import open_source
@@ -59,7 +59,7 @@ class Looker:
                 description = None if alone else open_format(kind).describe(opened.file)
         except FormatError as error:
             suffix = PurePosixPath(file.url).suffix.lower()
-            known = any(suffix in kind.suffixes for kind in FORMATS)
+            known = any(suffix in kind.suffixes for kind in known_formats())
             return refusal_of(file, error, self._earlier(file)) if file.named or known else file.url
         return Loose(found=file, kind=kind, description=description)
 
@@ -104,7 +104,7 @@ def waits_for_others(look: Loose | Refusal | str) -> bool:
     if isinstance(look, Loose):
         return look.kind.by_channel or look.kind.beside is not None
     suffix = PurePosixPath(look if isinstance(look, str) else look.found.url).suffix.lower()
-    return any(kind.beside == suffix for kind in FORMATS)
+    return any(kind.beside == suffix for kind in known_formats())
 
 
 def gathered(

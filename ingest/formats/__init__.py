@@ -2,56 +2,25 @@
 
 A format is one module with three functions, `sniff`, `describe` and `read` (`archive.model.Reader`), and
 one line in `FORMATS`. Modules are imported when they are first asked, and import their libraries later still.
+Other packages add formats through the entry points `lightkeep.formats`, and one that only DASCore reads goes by the
+name `dascore:NAME`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from archive.errors import FormatError, MissingExtra, NotFound
+from archive.model import Format
 from ingest.formats import hdf5
 from ingest.formats.edge import at_edge, name_of
+from ingest.formats.foreign import GuardedReader, dascore_format, third_party
 
 if TYPE_CHECKING:
     from archive.model import Reader
 
-__all__ = ["FORMATS", "Format", "format_named", "identify", "open_format"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Format:
-    """One raw format that can be read.
-
-    Parameters
-    ----------
-    name
-        As stored with each source; never changed once an archive may hold it.
-    title
-        As people say it.
-    module
-        Where `sniff`, `describe` and `read` are.
-    suffixes
-        How files of the format are usually called; the content decides, never the name.
-    versions
-        Those that are read, as `sniff` tells them.
-    extra
-        What to install with Lightkeep for the libraries that it needs.
-    by_channel
-        Whether a recording may lie in several files of a folder, one for each channel.
-    beside
-        Suffix of the files that are read together with one of this format in their folder, if any.
-    """
-
-    name: str
-    title: str
-    module: str
-    suffixes: tuple[str, ...]
-    versions: tuple[str, ...]
-    extra: str = "ingest"
-    by_channel: bool = False
-    beside: str | None = None
+__all__ = ["FORMATS", "Format", "format_named", "identify", "known_formats", "open_format"]
 
 
 FORMATS: tuple[Format, ...] = (
@@ -243,19 +212,32 @@ FORMATS: tuple[Format, ...] = (
 )
 
 
+def known_formats() -> tuple[Format, ...]:
+    """Return the formats of the table, then those that other packages bring.
+
+    Raises
+    ------
+    InvalidInput
+        What a package brings is no format, or has the name of another.
+    """
+    return (*FORMATS, *third_party(frozenset(fmt.name for fmt in FORMATS)))
+
+
 def format_named(name: str) -> Format:
-    """Return the format with this name.
+    """Return the format with this name; `dascore:NAME` is what DASCore calls NAME.
 
     Raises
     ------
     NotFound
         No format is called so.
     """
-    for candidate in FORMATS:
+    if name.startswith("dascore:"):
+        return dascore_format(name)
+    for candidate in known_formats():
         if candidate.name == name:
             return candidate
-    known = ", ".join(candidate.name for candidate in FORMATS)
-    raise NotFound(f"{name}: no such raw format; there are {known}")
+    known = ", ".join(candidate.name for candidate in known_formats())
+    raise NotFound(f"{name}: no such raw format; there are {known}, and dascore:NAME where DASCore is installed")
 
 
 def open_format(fmt: Format) -> Reader:
@@ -267,7 +249,11 @@ def open_format(fmt: Format) -> Reader:
         A library that the format needs is not installed.
     """
     try:
-        return cast("Reader", import_module(fmt.module))
+        if fmt.name.startswith("dascore:"):
+            through = import_module(fmt.module)
+            return cast("Reader", through.DascoreReader(fmt.name.partition(":")[2]))
+        reader = cast("Reader", import_module(fmt.module))
+        return reader if fmt in FORMATS else GuardedReader(fmt.module, reader)
     except ModuleNotFoundError as error:
         command = f"pip install 'lightkeep[{fmt.extra}]'"
         raise MissingExtra(f"{fmt.title} needs {error.name}, which is not installed; {command}") from error
@@ -291,10 +277,10 @@ def identify(file: BinaryIO, name: str = "") -> Format:
     """
     where = name or name_of(file)
     with hdf5.shared(file):
-        versions = {fmt: open_format(fmt).sniff(file) for fmt in FORMATS}
+        versions = {fmt: open_format(fmt).sniff(file) for fmt in known_formats()}
     claims = [fmt for fmt, version in versions.items() if version is not None]
     if not claims:
-        known = ", ".join(fmt.title for fmt in FORMATS)
+        known = ", ".join(fmt.title for fmt in known_formats())
         raise FormatError(f"{where}: {_looks_like(file)}; the formats that are read are {known}")
     if len(claims) > 1:
         titles = " and ".join(fmt.title for fmt in claims)

@@ -8,7 +8,8 @@ need no such look.
 References
 ----------
 HDF5 File Format Specification 3.0: IV.A.1.a (object header version 1), IV.A.2.d (datatype message),
-IV.A.2.m (attribute message), IV.A.2.q (continuation message), III.E (references into the global heap).
+IV.A.2.e and f (fill value messages), IV.A.2.m (attribute message), IV.A.2.q (continuation message),
+III.E (references into the global heap).
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ _ROOT_AT = {0: 64, 1: 68, 2: 36, 3: 36}
 _PREFIX = struct.Struct("<BxHIIxxxx")  # version, messages, references, size of the first block
 _MESSAGE = struct.Struct("<HHBxxx")  # kind, size, flags
 _DATATYPE_KIND, _ATTRIBUTE_KIND, _CONTINUATION_KIND = 0x0003, 0x000C, 0x0010
+_OLD_FILL_KIND, _FILL_KIND = 0x0004, 0x0005
+_FILL_AT = {1: 8, 2: 8, 3: 6}  # where the value begins, by the version of the message
 _SHARED = 1 << 1
 _ATTRIBUTE = struct.Struct("<BBHHH")  # version, flags, sizes of the name, the datatype and the dataspace
 _TYPE = struct.Struct("<B3xI")  # class and version, size
@@ -79,14 +82,19 @@ def check_header(file: BinaryIO, address: int, name: str) -> None:
         The header has no end, shares what is never shared, or has a text longer than the file.
     """
     size = size_of(file)
+    varies, longest_fill = False, 0
     for kind, flags, message in _messages(file, address):
         # Only a committed datatype is shared by headers of this version.
         if flags & _SHARED and kind != _DATATYPE_KIND:
             raise FormatError(f"{name}: a part of the header lies elsewhere; the file is damaged, set it aside")
         if kind == _DATATYPE_KIND and not flags & _SHARED:
-            _check_type(message, 0)
+            varies = _check_type(message, 0)
+        if kind in {_OLD_FILL_KIND, _FILL_KIND}:
+            longest_fill = max(longest_fill, longest_text(_fill_of(kind, message)))
         if kind == _ATTRIBUTE_KIND and _longest(message) > size:
             raise FormatError(f"{name}: an attribute is longer than the file, which is damaged; set it aside")
+    if varies and longest_fill > size:
+        raise FormatError(f"{name}: a fill value is longer than the file, which is damaged; set it aside")
 
 
 def _messages(file: BinaryIO, address: int) -> Iterator[tuple[int, int, bytes]]:
@@ -107,6 +115,11 @@ def _messages(file: BinaryIO, address: int) -> Iterator[tuple[int, int, bytes]]:
                 blocks.append(struct.unpack_from("<QQ", message))
             yield kind, flags, message
     raise FormatError("an object header without an end; the file is damaged, set it aside")
+
+
+def _fill_of(kind: int, message: bytes) -> bytes:
+    """Return the fill value that a message holds: a reference into the heap, if the type varies in length."""
+    return message[4 if kind == _OLD_FILL_KIND or not message else _FILL_AT.get(message[0], len(message)) :]
 
 
 def _longest(message: bytes) -> int:
