@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from archive.coords import Coord
 
-__all__ = ["Block", "Description", "Reader", "Scalar"]
+__all__ = ["Block", "Description", "Format", "Reader", "Scalar"]
 
 type Scalar = str | int | float | bool | None
 
@@ -81,3 +81,37 @@ class Reader(Protocol):
     def read(self, file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
         """Return the samples of one block in a window (a slice with step 1 for each dim)."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One raw format that can be read: its line in the table of formats.
+
+    Parameters
+    ----------
+    name
+        As stored with each source; never changed once an archive may hold it.
+    title
+        As people say it.
+    module
+        Where `sniff`, `describe` and `read` are.
+    suffixes
+        How files of the format are usually called; the content decides, never the name.
+    versions
+        Those that are read, as `sniff` tells them.
+    extra
+        What to install with Lightkeep for the libraries that it needs.
+    by_channel
+        Whether a recording may lie in several files of a folder, one for each channel.
+    beside
+        Suffix of the files that are read together with one of this format in their folder, if any.
+    """
+
+    name: str
+    title: str
+    module: str
+    suffixes: tuple[str, ...]
+    versions: tuple[str, ...]
+    extra: str = "ingest"
+    by_channel: bool = False
+    beside: str | None = None

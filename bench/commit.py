@@ -33,7 +33,7 @@ from bench.writers import Job, Written
 from ingest.compact import compact
 from ingest.fold import fold
 from ingest.formats import format_named, open_format
-from ingest.plan import Settings
+from ingest.settings import Settings
 from ingest.run import plan_ingest
 from ingest.swap import read_current
 from ingest.synthetic import write_prodml

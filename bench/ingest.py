@@ -37,8 +37,8 @@ from bench.recording import CHANNELS, RATE, machine, new_store, samples, write_f
 from bench.servers import BUCKET, counting, seaweed
 from bench.table import markdown, save
 from ingest.initialise import initialise
-from ingest.plan import Settings
 from ingest.run import ingest
+from ingest.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

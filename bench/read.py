@@ -34,8 +34,8 @@ from bench import index
 from bench.recording import CHANNELS, RATE, START, machine, new_store, write_files
 from bench.servers import BUCKET, Counting, counting, seaweed
 from bench.table import markdown, save
-from ingest.plan import Settings
 from ingest.run import ingest
+from ingest.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,14 +10,14 @@ from math import log10, prod
 from typing import TYPE_CHECKING, Any
 
 from archive.coords import TimeAxis
-from archive.errors import FormatError
+from archive.errors import FormatError, InvalidInput
 from archive.grid import chunk_shape
 from archive.index.dataset import Dataset, coord_to_json
 
 if TYPE_CHECKING:
     from archive.model import Block
 
-__all__ = ["dataset_of", "fingerprint_of", "time_of"]
+__all__ = ["check_same", "dataset_of", "fingerprint_of", "time_of"]
 
 TARGET_BYTES = 64 << 20  # raw, of a granule
 _WINDOWS = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
@@ -96,3 +96,23 @@ def dataset_of(block: Block, source_format: str, *, name: str | None, codec: str
         fingerprint=fingerprint,
         incarnation=incarnation,
     )
+
+
+def check_same(held: Dataset, proposed: Dataset) -> None:
+    """Raise unless two acquisitions are one.
+
+    Raises
+    ------
+    InvalidInput
+        They differ; the message says in what.
+    """
+    different = [
+        f"{name}: {held.fingerprint.get(name)} and {proposed.fingerprint.get(name)}"
+        for name in sorted({*held.fingerprint, *proposed.fingerprint})
+        if held.fingerprint.get(name) != proposed.fingerprint.get(name)
+    ]
+    if different:
+        raise InvalidInput(
+            f"two acquisitions cannot share the name {held.name!r} ({'; '.join(different)}); "
+            "leave out --dataset, or ingest them apart under two names"
+        )

@@ -6,54 +6,30 @@ import re
 from collections import Counter, deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from math import prod
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from archive.errors import FormatError, InvalidInput
+from archive.errors import InvalidInput
 from archive.index.layout import check_dataset_name
-from ingest.formats import FORMATS, format_named, identify, open_format
-from ingest.naming import dataset_of, time_of
-from ingest.sources import Found, open_source
+from ingest.gather import Loose
+from ingest.looking import Looker, gathered, waits_for_others
+from ingest.naming import check_same
 from ingest.task import Refusal, TaskSource, refusal_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from archive.index.dataset import Dataset
     from ingest.ledger import Ledger
+    from ingest.looking import Described
+    from ingest.settings import Settings
+    from ingest.sources import Found
 
-__all__ = ["IngestPlan", "PlannedGroup", "Planner", "Settings", "check_same", "make_plan"]
+__all__ = ["IngestPlan", "PlannedGroup", "Planner", "make_plan"]
 
 _DESCRIBERS = 4
 _DESCRIBED_AHEAD = 16
 _LATER_OF_DATASET = 4  # files of the same dataset in other windows, after which a group counts as full
 _LATER_OF_ALL = 64  # files of any dataset
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What a user decides about an ingest.
-
-    Parameters
-    ----------
-    dataset
-        Name for all of it; `None` names each acquisition by its fingerprint.
-    codec
-        `"pcodec"` or `"portable"`, for datasets that are new.
-    format
-        Name of the raw format, where it is not to be found out.
-    options
-        For the places of raw files, as fsspec takes them.
-    anew
-        Read files again that the archive has, and replace what it made of them.
-    """
-
-    dataset: str | None = None
-    codec: str = "pcodec"
-    format: str | None = None
-    options: Mapping[str, Any] | None = field(default=None, repr=False)
-    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,14 +63,6 @@ class IngestPlan:
     def sources(self) -> int:
         """Number of files to be read."""
         return sum(len(group) for group in self.groups)
-
-
-@dataclass(frozen=True, slots=True)
-class _Described:
-    source: TaskSource
-    datasets: Mapping[str, Dataset]
-    window: tuple[str, int]
-    samples: int
 
 
 @dataclass(slots=True)
@@ -150,7 +118,8 @@ class Planner:
         if settings.dataset is not None:
             check_dataset_name(settings.dataset)
         self._found, self._ledger, self._settings = found, ledger, settings
-        self._known, self._lives, self._advance = known, lives or {}, advance
+        self._known, self._advance = known, advance
+        self._looker = Looker(ledger, settings, lives or {})
         self.datasets: dict[str, Dataset] = {}
         self.refusals: list[Refusal] = []
         self.ignored: list[str] = []
@@ -185,60 +154,80 @@ class Planner:
         for one in self._described(refuse=True):
             yield one.source
 
-    def _described(self, *, refuse: bool) -> Iterator[_Described]:
-        """Yield the files that can be taken, in order, and keep count of the others."""
-        for look in self._looks():
-            if isinstance(look, Refusal):
-                self.refusals.append(look)
-            elif isinstance(look, str):
-                self.ignored.append(look)
-            else:
-                try:
-                    self._meet(look.datasets)
-                except InvalidInput as error:
-                    if not refuse:
-                        raise
-                    self.refusals.append(refusal_of(look.source.found, error, look.source.earlier))
-                else:
-                    yield look
+    def _described(self, *, refuse: bool) -> Iterator[Described]:
+        """Yield the sources that can be taken, in order, and keep count of the others.
 
-    def _meet(self, datasets: Mapping[str, Dataset]) -> None:
-        for name, proposed in datasets.items():
-            check_same(self.datasets.setdefault(name, self._known.get(name, proposed)), proposed)
-
-    def _looks(self) -> Iterator[_Described | Refusal | str]:
-        waiting: deque[Future[_Described | Refusal | str]] = deque()
+        Files that may be parts of one source come last, together with those that they belong to.
+        """
+        waiting: list[tuple[Found, Loose | Refusal | str]] = []
         with ThreadPoolExecutor(_DESCRIBERS, thread_name_prefix="lightkeep-describe") as pool:
+            for file, look in self._looks(pool, self._fresh()):
+                self._advance()
+                if waits_for_others(look):
+                    waiting.append((file, look))
+                elif one := self._taken(look, refuse=refuse):
+                    yield one
+            alone, joined = gathered(waiting)
+            for look in alone:
+                if one := self._taken(look, refuse=refuse):
+                    yield one
+            for _, look in self._looks(pool, self._new(joined)):
+                if one := self._taken(look, refuse=refuse):
+                    yield one
+
+    def _taken(self, look: Loose | Refusal | str, *, refuse: bool) -> Described | None:
+        """Return a source if it can be taken, else note why not."""
+        outcome = self._looker.propose(look) if isinstance(look, Loose) else look
+        if isinstance(outcome, Refusal):
+            self.refusals.append(outcome)
+        elif isinstance(outcome, str):
+            self.ignored.append(outcome)
+        else:
             try:
-                for file in self._fresh():
-                    waiting.append(pool.submit(self._look, file))
-                    if len(waiting) > _DESCRIBED_AHEAD:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+                for name, proposed in outcome.datasets.items():
+                    check_same(self.datasets.setdefault(name, self._known.get(name, proposed)), proposed)
+            except InvalidInput as error:
+                if not refuse:
+                    raise
+                self.refusals.append(refusal_of(outcome.source.found, error, outcome.source.earlier))
+            else:
+                return outcome
+        return None
+
+    def _looks(self, pool: ThreadPoolExecutor, files: Iterable[Found]) -> Iterator[tuple[Found, Loose | Refusal | str]]:
+        """Look at files in threads, a few ahead, and yield what they say in their order."""
+        waiting: deque[tuple[Found, Future[Loose | Refusal | str]]] = deque()
+        try:
+            for file in files:
+                waiting.append((file, pool.submit(self._looker.look, file)))
+                if len(waiting) > _DESCRIBED_AHEAD:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            while waiting:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+    def _new(self, joined: Iterable[Found]) -> Iterator[Found]:
+        """Yield the sources of several files that the archive does not have; count the files of the others."""
+        for file in joined:
+            if self._wanted(file):
+                yield file
+            else:
+                self.known += len(file.parts)
+
+    def _wanted(self, file: Found) -> bool:
+        return self._settings.anew or self._ledger.seen(file.url, file.size, file.stamp) is None
 
     def _fresh(self) -> Iterator[Found]:
         for file in sorted(self._found, key=_by_name):
-            if self._settings.anew or self._ledger.seen(file.url, file.size, file.stamp) is None:
+            if self._wanted(file):
                 yield file
             else:
                 self.known += 1
                 self._advance()
-
-    def _look(self, file: Found) -> _Described | Refusal | str:
-        try:
-            return _describe(file, self._ledger, self._settings, self._lives)
-        except FormatError as error:
-            suffix = PurePosixPath(file.url).suffix.lower()
-            known = any(suffix in kind.suffixes for kind in FORMATS)
-            earlier = self._ledger.earlier(file.url)
-            held = None if earlier is None else earlier.sha256
-            return refusal_of(file, error, held) if file.named or known else file.url
-        finally:
-            self._advance()
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,55 +264,4 @@ def make_plan(planner: Planner) -> IngestPlan:
         ignored=tuple(planner.ignored),
         known=planner.known,
         samples=sum(group.samples for group in groups),
-    )
-
-
-def check_same(held: Dataset, proposed: Dataset) -> None:
-    """Raise unless two acquisitions are one.
-
-    Raises
-    ------
-    InvalidInput
-        They differ; the message says in what.
-    """
-    different = [
-        f"{name}: {held.fingerprint.get(name)} and {proposed.fingerprint.get(name)}"
-        for name in sorted({*held.fingerprint, *proposed.fingerprint})
-        if held.fingerprint.get(name) != proposed.fingerprint.get(name)
-    ]
-    if different:
-        raise InvalidInput(
-            f"two acquisitions cannot share the name {held.name!r} ({'; '.join(different)}); "
-            "leave out --dataset, or ingest them apart under two names"
-        )
-
-
-def _describe(file: Found, ledger: Ledger, settings: Settings, lives: Mapping[str, int]) -> _Described:
-    with open_source(file, settings.options, digest=False) as opened:
-        kind = format_named(settings.format) if settings.format else identify(opened.file, file.url)
-        description = open_format(kind).describe(opened.file)
-    earlier = ledger.earlier(file.url)
-    proposed: dict[str, Dataset] = {}
-    names: list[str] = []
-    for block in description.blocks:
-        dataset = dataset_of(block, kind.name, name=settings.dataset, codec=settings.codec)
-        dataset = dataset.reborn(lives.get(dataset.name, 1))
-        names.append(dataset.name)
-        check_same(proposed.setdefault(dataset.name, dataset), dataset)
-    blocks = [block for block in description.blocks if block.shape[0]]
-    if not blocks:
-        raise FormatError(f"{file.url}: holds no samples; set it aside")
-    home = proposed[names[description.blocks.index(blocks[0])]]
-    return _Described(
-        source=TaskSource(
-            found=file,
-            format=kind.name,
-            datasets=tuple(names),
-            copies=ledger.hashes_of_size(file.size),
-            earlier=None if earlier is None else earlier.sha256,
-            anew=settings.anew,
-        ),
-        datasets=proposed,
-        window=(home.name, time_of(blocks[0]).first // home.window),
-        samples=sum(prod(block.shape) * block.dtype.itemsize for block in blocks),
     )

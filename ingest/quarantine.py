@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from archive.store import Entry, Store
     from ingest.ledger import Ledger
-    from ingest.plan import Settings
+    from ingest.settings import Settings
     from ingest.task import Refusal
 
 __all__ = ["Report", "chosen", "newest_reports", "open_reports", "set_aside"]

@@ -14,8 +14,10 @@ from archive.index.sealed import seal, unseal
 from archive.view import View, open_view
 from ingest.fold import FoldPace
 from ingest.ledger import Ledger, read_segments
-from ingest.plan import IngestPlan, Planner, Settings, check_same, make_plan
+from ingest.naming import check_same
+from ingest.plan import IngestPlan, Planner, make_plan
 from ingest.quarantine import set_aside
+from ingest.settings import Settings
 from ingest.sources import SourceOptions, scan
 from ingest.supersede import supersede
 from ingest.task import Refusal, Task, TaskResult, TaskSource

@@ -6,8 +6,10 @@ import hashlib
 import io
 import re
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -20,11 +22,12 @@ from archive.errors import (
     SourceChanged,
     StoreTrouble,
 )
+from ingest.formats.bundle import Joined, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Found", "OpenSource", "SourceOptions", "look_up", "open_source", "scan"]
+__all__ = ["Found", "OpenSource", "SourceOptions", "join", "look_up", "open_source", "scan"]
 
 _BLOCK = 4 << 20
 IN_MEMORY = 256 << 20  # a remote file up to this size is fetched once, whole
@@ -90,12 +93,23 @@ class Found:
         Bytes, and etag or time of change: what tells that it is still the same.
     named
         Whether the user named this very file, rather than a folder around it.
+    parts
+        The files that are read as this one, where it is several.
     """
 
     url: str
     size: int
     stamp: str
     named: bool = False
+    parts: tuple[Found, ...] = ()
+
+
+class _Fetched(io.BytesIO):
+    """A file in memory that knows its name."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        super().__init__(content)
+        self.name = name
 
 
 def _filesystem(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
@@ -190,8 +204,10 @@ def _stamp(files: Any, path: str, state: Mapping[str, Any]) -> str:
     if "file" in files.protocol:
         return str(Path(path).stat().st_mtime_ns)
     for name in ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created"):
-        if state.get(name) is not None:
-            return str(state[name])
+        value = state.get(name)
+        if value is not None:
+            # fsspec's memory gives one time as a number or as a date, depending on who asks.
+            return str(value.timestamp() if isinstance(value, datetime) else value)
     return ""
 
 
@@ -212,20 +228,50 @@ def open_source(found: Found, options: Mapping[str, Any] | None = None, *, diges
     SourceChanged
         It is no longer the file that was found, before or after it was read.
     """
-    files, path = _filesystem(found.url, options or {})
-    _check(files, path, found)
+    places = [(*_filesystem(part.url, options or {}), part) for part in found.parts or (found,)]
+    for place in places:
+        _check(*place)
+    local = all("file" in files.protocol for files, _, _ in places)
     try:
-        with _opened(files, path, found) as raw:
-            file = cast("BinaryIO", raw)
-            if digest and "file" not in files.protocol and found.size <= IN_MEMORY:
-                file = io.BytesIO(raw.read())
+        with _opened(found, places) as raw:
+            file = raw
+            if digest and not local and found.size <= IN_MEMORY:
+                file = _Fetched(raw.read(), found.url)
             yield OpenSource(file, _digest(file) if digest else "")
     except (ConnectionError, TimeoutError) as error:
         raise StoreTrouble(f"{found.url}: broke off while it was read ({error}); try again") from error
-    _check(files, path, found)
+    for place in places:
+        _check(*place)
 
 
-def _opened(files: Any, path: str, found: Found) -> Any:
+def _opened(found: Found, places: Sequence[tuple[Any, str, Found]]) -> AbstractContextManager[BinaryIO]:
+    """Return the file, or its parts as one."""
+    if not found.parts:
+        ((files, path, _),) = places
+        return cast("AbstractContextManager[BinaryIO]", _open_one(files, path, found))
+    members = [(_short(part), part.size, partial(_open_one, files, path, part)) for files, path, part in places]
+    return cast("AbstractContextManager[BinaryIO]", Joined(members, found.url))
+
+
+def join(url: str, parts: Sequence[Found]) -> Found:
+    """Return several files as the one source that they are read as, in this order.
+
+    Parameters
+    ----------
+    url
+        What to call it, the same in every run.
+    """
+    stamps = hashlib.sha256(repr([(part.url, part.size, part.stamp) for part in parts]).encode()).hexdigest()
+    size = len(table_of([(_short(part), part.size) for part in parts])) + sum(part.size for part in parts)
+    return Found(url=url, size=size, stamp=stamps, named=any(part.named for part in parts), parts=tuple(parts))
+
+
+def _short(part: Found) -> str:
+    """Return the name of a part with its folder: the same for a copy elsewhere, so that it has the same hash."""
+    return "/".join(part.url.split("/")[-2:])
+
+
+def _open_one(files: Any, path: str, found: Found) -> Any:
     try:
         return files.open(path, "rb")
     except PermissionError as error:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from archive.index.dataset import Dataset
     from archive.store import Store
-    from ingest.plan import Settings
+    from ingest.settings import Settings
     from ingest.sources import Found
     from ingest.workers import Hiring, Workers
 

@@ -15,8 +15,8 @@ from archive.index import layout
 from archive.store import Store, open_store
 from archive.view import open_view
 from ingest.initialise import initialise
-from ingest.plan import Settings
 from ingest.run import adopt, ingest, plan_ingest, put_commit, read_ledger
+from ingest.settings import Settings
 from ingest.task import Task, run_task
 
 

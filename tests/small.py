@@ -12,7 +12,7 @@ from archive.index import layout
 from archive.index.commits import Commit
 from archive.store import Store
 from archive.times import time_to_ns
-from ingest.plan import Settings
+from ingest.settings import Settings
 from ingest.run import adopt, plan_ingest
 from ingest.synthetic.vendor import Header, write_prodml
 from ingest.task import Task, run_task

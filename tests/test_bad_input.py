@@ -25,8 +25,8 @@ from archive.index.sealed import seal, unseal
 from archive.store import open_store
 from archive.times import time_to_ns
 from ingest.initialise import initialise
-from ingest.plan import Settings
 from ingest.run import ingest
+from ingest.settings import Settings
 from ingest.synthetic.vendor import Header, write_prodml, write_tdms
 
 START = time_to_ns("2016-03-14T08:00:00")

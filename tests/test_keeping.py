@@ -19,9 +19,9 @@ from ingest.compact import compact
 from ingest.fold import fold
 from ingest.initialise import initialise
 from ingest.ledger import read_segments
-from ingest.plan import Settings
 from ingest.remove import remove
 from ingest.run import ingest
+from ingest.settings import Settings
 from ingest.swap import read_current
 from ingest.synthetic.vendor import Header, write_prodml
 from ingest.tags import log, tag, untag

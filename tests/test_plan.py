@@ -16,8 +16,8 @@ from archive.errors import InvalidInput, StoreTrouble
 from archive.store import open_store
 from archive.times import time_to_ns
 from ingest.initialise import initialise
-from ingest.plan import Settings
 from ingest.run import Progress, ingest, plan_ingest
+from ingest.settings import Settings
 from ingest.synthetic.vendor import Header, write_prodml
 from ingest.workers import Workers, completed
 

@@ -17,9 +17,9 @@ from archive.store import open_store
 from archive.times import time_to_ns
 from ingest.__main__ import app
 from ingest.initialise import initialise
-from ingest.plan import Settings
 from ingest.quarantine import chosen, newest_reports
 from ingest.run import ingest
+from ingest.settings import Settings
 from ingest.synthetic.vendor import Header, write_prodml
 
 START = time_to_ns("2016-03-14T08:00:00")

@@ -30,7 +30,7 @@ from ingest.collect import collect
 from ingest.compact import compact
 from ingest.fold import fold
 from ingest.initialise import initialise
-from ingest.plan import Settings
+from ingest.settings import Settings
 from ingest.remove import remove
 from ingest.run import ingest, plan_ingest
 from ingest.server import LocalS3, serve_s3

@@ -176,7 +176,9 @@ def _query(url: str, options: dict[str, Any], recording: Recording, picture: Pat
     store = root.view.store if isinstance(root, ArchiveRoot) else None
     start = np.datetime64(recording.train, "ns")
     window = (start, start + np.timedelta64(60, "s"))
-    name = max(spool.datasets, key=lambda held: ("demo" in held.lower(), sum(b - a for a, b in spool.coverage()[held])))
+    first, last = (int(time.astype(np.int64)) for time in window)
+    spans = spool.coverage()  # other files of the same folder may be longer, but lie elsewhere in time
+    name = max(spool.datasets, key=lambda held: sum(max(min(b, last) - max(a, first), 0) for a, b in spans[held]))
     minute = spool.select(time=window, dataset=name)
     with tell.step(
         "Plan one minute", f'minute = spool.select(time=("{start}", ...), dataset="{name}"); minute.explain()', store

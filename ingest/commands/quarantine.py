@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from archive.store import Store
-    from ingest.plan import Settings
     from ingest.quarantine import Report
+    from ingest.settings import Settings
 
 __all__ = ["app"]
 
@@ -121,8 +121,8 @@ def _retried(
     store: Store, reports: Sequence[Report], overrides: dict[str, Any], options: dict[str, Any], jobs: int
 ) -> list[str]:
     """Ingest what reports tell of, and return the URLs where nothing is any more."""
-    from ingest.plan import Settings
     from ingest.run import ingest_found
+    from ingest.settings import Settings
     from ingest.sources import look_up
     from ingest.workers import Hiring
 

@@ -93,9 +93,9 @@ def ingest(
     Example: `lightkeep ingest raw/2016-03-14 's3://landing/*.h5' s3://bucket/porotomo --jobs 4`
     """
     from archive.codec import CODECS
-    from ingest.plan import Settings
     from ingest.run import ingest as run_ingest
     from ingest.run import plan_ingest
+    from ingest.settings import Settings
     from ingest.watch import Patience
     from ingest.workers import Hiring
 

@@ -2,53 +2,134 @@
 
 A format is one module with three functions, `sniff`, `describe` and `read` (`archive.model.Reader`), and
 one line in `FORMATS`. Modules are imported when they are first asked, and import their libraries later still.
+Other packages add formats through the entry points `lightkeep.formats`, and one that only DASCore reads goes by the
+name `dascore:NAME`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from archive.errors import FormatError, MissingExtra, NotFound
+from archive.model import Format
 from ingest.formats import hdf5
 from ingest.formats.edge import at_edge, name_of
+from ingest.formats.foreign import GuardedReader, dascore_format, third_party
 
 if TYPE_CHECKING:
     from archive.model import Reader
 
-__all__ = ["FORMATS", "Format", "format_named", "identify", "open_format"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Format:
-    """One raw format that can be read.
-
-    Parameters
-    ----------
-    name
-        As stored with each source; never changed once an archive may hold it.
-    title
-        As people say it.
-    module
-        Where `sniff`, `describe` and `read` are.
-    suffixes
-        How files of the format are usually called; the content decides, never the name.
-    versions
-        Those that are read, as `sniff` tells them.
-    extra
-        What to install with Lightkeep for the libraries that it needs.
-    """
-
-    name: str
-    title: str
-    module: str
-    suffixes: tuple[str, ...]
-    versions: tuple[str, ...]
-    extra: str = "ingest"
+__all__ = ["FORMATS", "Format", "format_named", "identify", "known_formats", "open_format"]
 
 
 FORMATS: tuple[Format, ...] = (
+    Format(
+        name="ap_sensing",
+        title="AP Sensing",
+        module="ingest.formats.ap_sensing",
+        suffixes=(".hdf5", ".h5"),
+        versions=("10",),
+    ),
+    Format(
+        name="dasdae",
+        title="DASDAE",
+        module="ingest.formats.dasdae",
+        suffixes=(".h5", ".hdf5"),
+        versions=("1",),
+    ),
+    Format(
+        name="dashdf5",
+        title="DAS-HDF5",
+        module="ingest.formats.dashdf5",
+        suffixes=(".h5", ".hdf5"),
+        versions=("1.0",),
+    ),
+    Format(
+        name="febus",
+        title="Febus A1",
+        module="ingest.formats.febus",
+        suffixes=(".h5", ".hdf5"),
+        versions=("1", "2"),
+    ),
+    Format(
+        name="febus_g1",
+        title="Febus G1 text",
+        module="ingest.formats.febus_g1",
+        suffixes=(".bsl",),
+        versions=("1",),
+    ),
+    Format(
+        name="febus_g1_hdf5",
+        title="Febus G1 HDF5",
+        module="ingest.formats.febus_g1_hdf5",
+        suffixes=(".h5", ".hdf5"),
+        versions=("1",),
+    ),
+    Format(
+        name="febus_t1",
+        title="Febus T1",
+        module="ingest.formats.febus_t1",
+        suffixes=(".h5", ".hdf5"),
+        versions=("1",),
+    ),
+    Format(
+        name="gdr",
+        title="GDR DAS",
+        module="ingest.formats.gdr",
+        suffixes=(".h5", ".hdf5"),
+        versions=("1",),
+    ),
+    Format(
+        name="h5simple",
+        title="plain HDF5",
+        module="ingest.formats.h5simple",
+        suffixes=(".h5", ".hdf5"),
+        versions=("1",),
+    ),
+    Format(
+        name="miniseed",
+        title="miniSEED",
+        module="ingest.formats.miniseed",
+        suffixes=(".mseed", ".ms", ".miniseed", ".seed"),
+        versions=("2", "3"),
+        by_channel=True,
+    ),
+    Format(
+        name="netcdf",
+        title="CF NetCDF",
+        module="ingest.formats.netcdf",
+        suffixes=(".nc",),
+        versions=("4",),
+    ),
+    Format(
+        name="neubrex_das",
+        title="Neubrex DAS",
+        module="ingest.formats.neubrex_das",
+        suffixes=(".h5", ".hdf5"),
+        versions=("1",),
+    ),
+    Format(
+        name="neubrex_rfs",
+        title="Neubrex RFS",
+        module="ingest.formats.neubrex_rfs",
+        suffixes=(".h5", ".hdf5"),
+        versions=("1",),
+    ),
+    Format(
+        name="optodas",
+        title="OptoDAS",
+        module="ingest.formats.optodas",
+        suffixes=(".hdf5", ".h5"),
+        versions=("8", "9", "10", "11"),
+    ),
+    Format(
+        name="pickle",
+        title="Pickle (recognised, never opened)",
+        module="ingest.formats.pickled",
+        suffixes=(".pkl", ".pickle"),
+        versions=("0", "2", "3", "4", "5"),
+    ),
     Format(
         name="prodml",
         title="PRODML DAS",
@@ -57,11 +138,46 @@ FORMATS: tuple[Format, ...] = (
         versions=("2.0", "2.1"),
     ),
     Format(
+        name="segy",
+        title="SEG-Y",
+        module="ingest.formats.segy",
+        suffixes=(".sgy", ".segy", ".seg"),
+        versions=("0", "1.0", "2.0", "2.1"),
+    ),
+    Format(
+        name="sentek",
+        title="Sentek",
+        module="ingest.formats.sentek",
+        suffixes=(".das",),
+        versions=("5",),
+    ),
+    Format(
         name="silixa_hdf5",
         title="Silixa HDF5",
         module="ingest.formats.silixa_hdf5",
         suffixes=(".hdf5", ".h5"),
         versions=("1",),
+    ),
+    Format(
+        name="sintela_binary",
+        title="Sintela binary",
+        module="ingest.formats.sintela_binary",
+        suffixes=(".raw",),
+        versions=("3",),
+    ),
+    Format(
+        name="sintela_protobuf",
+        title="Sintela protobuf",
+        module="ingest.formats.sintela_protobuf",
+        suffixes=(".pb",),
+        versions=("TS05",),
+    ),
+    Format(
+        name="sr4731",
+        title="OTDR SR-4731",
+        module="ingest.formats.sr4731",
+        suffixes=(".sor",),
+        versions=("200",),
     ),
     Format(
         name="tdms",
@@ -77,22 +193,51 @@ FORMATS: tuple[Format, ...] = (
         suffixes=(".hdf5", ".h5"),
         versions=("4", "5", "6"),
     ),
+    Format(
+        name="wav",
+        title="WAV",
+        module="ingest.formats.wav",
+        suffixes=(".wav",),
+        versions=("1",),
+        by_channel=True,
+    ),
+    Format(
+        name="xml_binary",
+        title="XML beside raw files",
+        module="ingest.formats.xml_binary",
+        suffixes=(".raw",),
+        versions=("1",),
+        beside=".raw",
+    ),
 )
 
 
+def known_formats() -> tuple[Format, ...]:
+    """Return the formats of the table, then those that other packages bring.
+
+    Raises
+    ------
+    InvalidInput
+        What a package brings is no format, or has the name of another.
+    """
+    return (*FORMATS, *third_party(frozenset(fmt.name for fmt in FORMATS)))
+
+
 def format_named(name: str) -> Format:
-    """Return the format with this name.
+    """Return the format with this name; `dascore:NAME` is what DASCore calls NAME.
 
     Raises
     ------
     NotFound
         No format is called so.
     """
-    for candidate in FORMATS:
+    if name.startswith("dascore:"):
+        return dascore_format(name)
+    for candidate in known_formats():
         if candidate.name == name:
             return candidate
-    known = ", ".join(candidate.name for candidate in FORMATS)
-    raise NotFound(f"{name}: no such raw format; there are {known}")
+    known = ", ".join(candidate.name for candidate in known_formats())
+    raise NotFound(f"{name}: no such raw format; there are {known}, and dascore:NAME where DASCore is installed")
 
 
 def open_format(fmt: Format) -> Reader:
@@ -104,7 +249,11 @@ def open_format(fmt: Format) -> Reader:
         A library that the format needs is not installed.
     """
     try:
-        return cast("Reader", import_module(fmt.module))
+        if fmt.name.startswith("dascore:"):
+            through = import_module(fmt.module)
+            return cast("Reader", through.DascoreReader(fmt.name.partition(":")[2]))
+        reader = cast("Reader", import_module(fmt.module))
+        return reader if fmt in FORMATS else GuardedReader(fmt.module, reader)
     except ModuleNotFoundError as error:
         command = f"pip install 'lightkeep[{fmt.extra}]'"
         raise MissingExtra(f"{fmt.title} needs {error.name}, which is not installed; {command}") from error
@@ -128,10 +277,10 @@ def identify(file: BinaryIO, name: str = "") -> Format:
     """
     where = name or name_of(file)
     with hdf5.shared(file):
-        versions = {fmt: open_format(fmt).sniff(file) for fmt in FORMATS}
+        versions = {fmt: open_format(fmt).sniff(file) for fmt in known_formats()}
     claims = [fmt for fmt, version in versions.items() if version is not None]
     if not claims:
-        known = ", ".join(fmt.title for fmt in FORMATS)
+        known = ", ".join(fmt.title for fmt in known_formats())
         raise FormatError(f"{where}: {_looks_like(file)}; the formats that are read are {known}")
     if len(claims) > 1:
         titles = " and ".join(fmt.title for fmt in claims)

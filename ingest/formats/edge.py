@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 import io
 import struct
-from typing import TYPE_CHECKING, BinaryIO, Concatenate, cast
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, BinaryIO, Concatenate, cast
+from weakref import WeakKeyDictionary
 
-from archive.errors import FormatError, LightkeepError, StoreTrouble
+from archive.errors import FormatError, LightkeepError, MissingExtra, StoreTrouble
 
 if TYPE_CHECKING:
     from collections.abc import Buffer, Callable
 
-__all__ = ["Watched", "at_edge", "name_of", "read_exactly", "size_of"]
+__all__ = ["Watched", "at_edge", "library", "name_of", "read_exactly", "remembered", "size_of"]
 
 # What h5py, NumPy, struct and Python itself were seen to raise on damaged files.
 _LIBRARY_ERRORS = (
@@ -32,6 +34,7 @@ _LIBRARY_ERRORS = (
 )
 
 _FARTHEST = (1 << 63) - 1
+_known: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
 
 
 def at_edge[**P, R](function: Callable[Concatenate[BinaryIO, P], R]) -> Callable[Concatenate[BinaryIO, P], R]:
@@ -58,6 +61,27 @@ def at_edge[**P, R](function: Callable[Concatenate[BinaryIO, P], R]) -> Callable
             raise FormatError(message) from error
 
     return guarded
+
+
+def library(name: str, what: str) -> Any:
+    """Return a library that a format needs, imported now.
+
+    Parameters
+    ----------
+    name
+        Its module.
+    what
+        The format, as people say it.
+
+    Raises
+    ------
+    MissingExtra
+        It is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise MissingExtra(f"{what} needs {name}, which is not installed; pip install 'lightkeep[ingest]'") from error
 
 
 def name_of(file: BinaryIO) -> str:
@@ -90,18 +114,34 @@ def read_exactly(file: BinaryIO, offset: int, count: int) -> bytes:
     return data
 
 
+def remembered[T](file: BinaryIO, make: Callable[[BinaryIO], T]) -> T:
+    """Return what a function says of a file, found out once for as long as somebody holds the file open.
+
+    Without it, a file of a thousand blocks would have its headers read a thousand times.
+
+    Parameters
+    ----------
+    make
+        A function of a module, whose result does not hold the file itself.
+    """
+    held = _known.setdefault(file.base if isinstance(file, Watched) else file, {})
+    if make not in held:
+        held[make] = make(file)
+    return cast("T", held[make])
+
+
 class Watched(io.RawIOBase):
     """A file that remembers the error that it raised, whose reads are never short and never beyond its end.
 
     Parameters
     ----------
     file
-        Any seekable binary file; it is not closed with this one.
+        Any seekable binary file; it is not closed with this one, and is known as its `base`.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__()
-        self._file = file
+        self.base = file
         self.name = name_of(file)
         self.trouble: Exception | None = None
         self.size = self._guard(file.seek, 0, io.SEEK_END)
@@ -116,15 +156,15 @@ class Watched(io.RawIOBase):
 
     def tell(self) -> int:
         """Return the position in the file."""
-        return self._file.tell()
+        return self.base.tell()
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Move to a position and return it."""
         if whence == io.SEEK_END:
-            return self._guard(self._file.seek, self.size + offset)
+            return self._guard(self.base.seek, self.size + offset)
         if whence == io.SEEK_SET and not 0 <= offset <= _FARTHEST:
             raise ValueError(f"the file points to byte {offset} of itself, but has {self.size}")
-        return self._guard(self._file.seek, offset, whence)
+        return self._guard(self.base.seek, offset, whence)
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return as many bytes as asked for, fewer only where the file ends."""
@@ -132,7 +172,7 @@ class Watched(io.RawIOBase):
         wanted = rest if size is None or size < 0 else min(size, rest)
         parts = []
         while wanted:
-            part = self._guard(self._file.read, wanted)
+            part = self._guard(self.base.read, wanted)
             if not part:
                 break
             parts.append(part)
@@ -142,7 +182,7 @@ class Watched(io.RawIOBase):
     def readinto(self, buffer: Buffer, /) -> int:
         """Fill a buffer and return how many bytes there were."""
         view = memoryview(buffer).cast("B")
-        reader = getattr(self._file, "readinto", None)
+        reader = getattr(self.base, "readinto", None)
         if reader is None:
             data = self.read(len(view))
             view[: len(data)] = data

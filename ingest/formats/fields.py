@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from archive.coords import Coord, Linear, TimeAxis
+from archive.coords import Coord, Linear, TimeAxis, values_from_array
 from archive.errors import FormatError, InvalidInput
 from archive.times import time_to_ns
 from archive.units import get_quantity
@@ -23,18 +23,23 @@ if TYPE_CHECKING:
 
 __all__ = [
     "attrs_from",
+    "channel_coord",
     "distance_coord",
+    "float_of",
     "in_units",
     "nanoseconds",
     "number",
     "plain",
     "ranges_of",
     "recorded_times",
+    "slow_times",
     "steady_time",
+    "symbol",
     "term",
     "text",
     "time_of",
     "units_of",
+    "values_coord",
 ]
 
 _MICROSECOND = 1000  # ns
@@ -54,6 +59,16 @@ _UNITS = {  # what it is in, and how much of that
     "us": ("ns", 1e3),
     "ms": ("ns", 1e6),
     "s": ("ns", 1e9),
+}
+_SPELLINGS = {
+    "meter": "m",
+    "meters": "m",
+    "metre": "m",
+    "metres": "m",
+    "feet": "ft",
+    "hertz": "Hz",
+    "nanoseconds": "ns",
+    "seconds": "s",
 }
 _UNIT_TEXT = re.compile(r"[\w°%.()/*^ +-]{1,60}")
 _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?")
@@ -129,14 +144,28 @@ def in_units(value: Any, have: Any, want: str) -> float | None:
     want
         The units wanted: those of `_UNITS` whose factor is 1.
     """
-    if value is None or isinstance(value, (bool, list)):
+    kind, factor = _UNITS.get(symbol(have) or want, ("", 1.0))
+    found = float_of(value)
+    return found * factor if found is not None and kind == want else None
+
+
+def float_of(value: Any) -> float | None:
+    """Return a finite number, also where it is written as text or alone in a list, else `None`."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
-    kind, factor = _UNITS.get(text(have) or want, ("", 1.0))
     try:
-        found = float(value) * factor
-    except ValueError:
+        found = float(value)
+    except (ValueError, OverflowError):
         return None
-    return found if kind == want and math.isfinite(found) else None
+    return found if math.isfinite(found) else None
+
+
+def symbol(value: Any) -> str | None:
+    """Return the symbol of a unit that a header may spell out."""
+    found = text(value)
+    return None if found is None else _SPELLINGS.get(found.lower(), found)
 
 
 def units_of(value: Any) -> str | None:
@@ -172,20 +201,27 @@ def attrs_from(values: Mapping[str, Any]) -> dict[str, Scalar]:
     return kept
 
 
-def nanoseconds(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return float seconds as the nearest integer nanoseconds, shape kept.
+def nanoseconds(values: NDArray[np.float64], unit: int = _NANO) -> NDArray[np.int64]:
+    """Return float times as the nearest integer nanoseconds, shape kept.
+
+    Parameters
+    ----------
+    values
+        Since 1970, in some unit.
+    unit
+        Of the values, ns; seconds without.
 
     Raises
     ------
     FormatError
         A value is no point in time since 1970.
     """
-    seconds = np.asarray(seconds, dtype=np.float64)
-    if not (np.isfinite(seconds) & (seconds >= 0) & (seconds < _LAST_STAMP / _NANO)).all():
+    values = np.asarray(values, dtype=np.float64)
+    if not (np.isfinite(values) & (values >= 0) & (values < _LAST_STAMP / unit)).all():
         raise FormatError("the file's stamps are no times since 1970; it is damaged, set it aside")
-    whole = np.floor(seconds)
-    # The fraction has at most 23 bits for times since 1970, so that its product with 10⁹ is exact.
-    return whole.astype(np.int64) * _NANO + np.rint((seconds - whole) * _NANO).astype(np.int64)
+    whole = np.floor(values)
+    # The fraction of seconds since 1970 has at most 23 bits, so that its product with 10⁹ is exact.
+    return whole.astype(np.int64) * unit + np.rint((values - whole) * unit).astype(np.int64)
 
 
 def steady_time(start: int, hertz: float, size: int) -> Coord:
@@ -250,6 +286,24 @@ def recorded_times(stamps: NDArray[np.int64], hertz: float | None = None) -> dic
     return coords
 
 
+def slow_times(stamps: NDArray[np.int64]) -> dict[str, Coord]:
+    """Return `time` of an instrument that takes seconds for a sample: stamps off their line are the time itself.
+
+    A line through stamps that are 20 s apart, give or take some milliseconds, would save nothing and hide those.
+
+    Raises
+    ------
+    FormatError
+        As `recorded_times`; or the stamps do not rise.
+    """
+    coords = recorded_times(stamps)
+    if "time_recorded" not in coords:
+        return coords
+    if (np.diff(stamps) <= 0).any():
+        raise FormatError("the file's stamps do not rise; set the file aside")
+    return {"time": coords["time_recorded"]}
+
+
 def distance_coord(*, start: float, step: float, size: int, units: str | None = "m", offset: int = 0) -> Coord:
     """Return the distance coordinate of evenly spaced channels.
 
@@ -263,6 +317,32 @@ def distance_coord(*, start: float, step: float, size: int, units: str | None = 
     if not (math.isfinite(start) and math.isfinite(step) and math.isfinite(step * (abs(offset) + size))) or not step:
         raise FormatError(f"channels from {start} every {step} {units}: no distances; set the file aside")
     return Coord(dims=("distance",), values=Linear(start=start, step=step, size=size, offset=offset), units=units)
+
+
+def channel_coord(size: int) -> Coord:
+    """Return the numbers of channels whose distances the file does not tell.
+
+    Raises
+    ------
+    FormatError
+        There are no channels.
+    """
+    if not size:
+        raise FormatError(_NO_SAMPLES)
+    return Coord(dims=("channel",), values=Linear(start=0, step=1, size=size))
+
+
+def values_coord(values: NDArray[Any], dim: str = "distance", units: str | None = "m") -> Coord:
+    """Return a coordinate along a dim from its values, shape `(size,)`.
+
+    Raises
+    ------
+    FormatError
+        There are none, or one is not finite.
+    """
+    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
+        raise FormatError(f"{dim}: {values.shape} values in the file that are none, or not finite; set it aside")
+    return Coord(dims=(dim,), values=values_from_array(values.astype(values.dtype.newbyteorder("="))), units=units)
 
 
 def ranges_of(window: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:

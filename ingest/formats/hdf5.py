@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from archive.errors import FormatError, MissingExtra
+from archive.errors import FormatError, InvalidInput, MissingExtra
 from ingest.formats.edge import name_of, size_of
-from ingest.formats.hdf5_headers import check_header
+from ingest.formats.hdf5_headers import check_header, root_address
 from ingest.formats.hdf5_heap import HeapGuard
 
 if TYPE_CHECKING:
@@ -25,17 +25,21 @@ __all__ = [
     "children",
     "first_value",
     "holds",
+    "is_held",
     "is_signed",
+    "member",
     "native",
     "opened",
+    "read_ordered",
     "read_window",
     "remembered",
     "shared",
+    "the_one_block",
 ]
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MOST_SHRINKAGE = 1100  # deflate makes 1032 bytes of one at best
-_remembered: ContextVar[dict[int, dict[str, Any]] | None] = ContextVar("_remembered", default=None)
+_remembered: ContextVar[dict[str, dict[str, Any]] | None] = ContextVar("_remembered", default=None)
 _shared: ContextVar[tuple[BinaryIO, list[Any]] | None] = ContextVar("_shared", default=None)
 
 
@@ -73,8 +77,8 @@ def opened(file: BinaryIO) -> Iterator[Any]:
         _remembered.reset(token)
 
 
-def remembered() -> dict[int, dict[str, Any]]:
-    """Return the attributes that were read already from the open file, by the address of their object."""
+def remembered() -> dict[str, dict[str, Any]]:
+    """Return the attributes that were read already from the open file, by the path of their object."""
     known = _remembered.get()
     return {} if known is None else known
 
@@ -103,7 +107,7 @@ def _open(file: BinaryIO) -> Any:
         raise MissingExtra(message) from error
     root = h5py.File(HeapGuard(file), "r")
     try:
-        check_header(file, h5py.h5o.get_info(root.id).addr, "/")
+        check_header(file, root_address(file), "/")
     except FormatError:
         root.close()
         raise
@@ -139,8 +143,33 @@ def child(group: Any, name: str, file: BinaryIO) -> Any | None:
     return group[name]
 
 
-def children(thing: Any, file: BinaryIO) -> Iterator[Any]:
+def member(root: Any, path: str, file: BinaryIO) -> Any | None:
+    """Return what lies at a path of several names, `None` where one is missing.
+
+    Raises
+    ------
+    FormatError
+        A part of the path is a link, or its header is damaged.
+    """
+    import h5py
+
+    found = root
+    for name in path.split("/"):
+        found = child(found, name, file) if isinstance(found, h5py.Group) else None
+    return found
+
+
+def children(thing: Any, file: BinaryIO, seen: set[int] | None = None) -> Iterator[Any]:
     """Give the groups and datasets in a group, none for a dataset; links are passed over.
+
+    Parameters
+    ----------
+    thing
+        A group or a dataset.
+    file
+        The file that it lies in.
+    seen
+        Addresses of objects that are not given again; those given are added. Without, each is given.
 
     Raises
     ------
@@ -150,8 +179,12 @@ def children(thing: Any, file: BinaryIO) -> Iterator[Any]:
     import h5py
 
     for name in thing if isinstance(thing, h5py.Group) else ():
-        if thing.id.links.get_info(_bytes(name)).type == h5py.h5l.TYPE_HARD:
-            yield child(thing, name, file)
+        link = thing.id.links.get_info(_bytes(name))
+        if link.type != h5py.h5l.TYPE_HARD or (seen is not None and link.u in seen):
+            continue
+        if seen is not None:
+            seen.add(link.u)
+        yield child(thing, name, file)
 
 
 def array_in(group: Any, name: str, file: BinaryIO) -> Any:
@@ -172,17 +205,54 @@ def array_in(group: Any, name: str, file: BinaryIO) -> Any:
         raise FormatError(f"{where}: holds {array.dtype}, not numbers; set the file aside")
     if array.is_virtual or array.external:
         raise FormatError(f"{where}: lies in other files, which are never followed; copy them into one")
-    room = size_of(file) * (_MOST_SHRINKAGE if array.id.get_create_plist().get_nfilters() else 1)
-    if array.nbytes > room or prod(array.chunks or ()) * array.dtype.itemsize > room:
+    if not is_held(array, file):
         found = f"{array.nbytes} bytes of shape {array.shape}"
         raise FormatError(f"{where}: {found}, more than the file can hold; it is cut, fetch it again")
     return array
+
+
+def is_held(array: Any, file: BinaryIO) -> bool:
+    """Return whether a file is large enough to hold a dataset of its own and one of its chunks."""
+    import h5py
+
+    properties, itemsize = array.id.get_create_plist(), array.id.dtype.itemsize
+    room = size_of(file) * (_MOST_SHRINKAGE if properties.get_nfilters() else 1)
+    chunk = properties.get_chunk() if properties.get_layout() == h5py.h5d.CHUNKED else ()
+    return bool(prod(array.id.shape) * itemsize <= room and prod(chunk) * itemsize <= room)
 
 
 def read_window(array: Any, window: tuple[slice, ...]) -> NDArray[Any]:
     """Return a window of a dataset in native byte order, axes as in the file."""
     samples: NDArray[Any] = array[window]
     return samples.astype(samples.dtype.newbyteorder("="), copy=False)
+
+
+def read_ordered(array: Any, order: tuple[int, ...], window: tuple[slice, ...]) -> NDArray[Any]:
+    """Return a window of a dataset with its axes in another order.
+
+    Parameters
+    ----------
+    array
+        The dataset.
+    order
+        For each dim wanted the axis of the dataset that it is.
+    window
+        A range for each dim wanted.
+    """
+    in_file = tuple(window[order.index(axis)] for axis in range(len(order)))
+    return np.ascontiguousarray(read_window(array, in_file).transpose(order))
+
+
+def the_one_block(block: int) -> None:
+    """Raise unless the block asked for is the first, in formats that hold one.
+
+    Raises
+    ------
+    InvalidInput
+        It is another.
+    """
+    if block != 0:
+        raise InvalidInput(f"block {block}: the file holds one, number 0")
 
 
 def first_value(attributes: dict[str, Any], *names: str) -> Any:

@@ -9,6 +9,8 @@ import numpy as np
 from archive.errors import FormatError
 from ingest.formats.fields import plain
 from ingest.formats.hdf5 import children, remembered
+from ingest.formats.hdf5_headers import root_address
+from ingest.formats.hdf5_values import value_of
 
 __all__ = ["attributes_of", "header_of"]
 
@@ -24,7 +26,8 @@ def attributes_of(thing: Any) -> dict[str, Any]:
     import h5py
 
     known = remembered()
-    place = h5py.h5o.get_info(thing.id).addr
+    # Not by its address: to tell that, HDF5 walks through the whole object, in a damaged one for a minute.
+    place = str(thing.name)
     if place not in known:
         count = h5py.h5a.get_num_attrs(thing.id)
         identifiers = (h5py.h5a.open(thing.id, index=number) for number in range(count))
@@ -48,8 +51,17 @@ def _value(thing: Any, identifier: Any) -> Any:
     return values[()] if not values.shape else values
 
 
-def header_of(root: Any, file: BinaryIO) -> dict[str, dict[str, Any]]:
+def header_of(root: Any, file: BinaryIO, *, values: bool = False) -> dict[str, dict[str, Any]]:
     """Return the attributes of every group and dataset that has some, by its path.
+
+    Parameters
+    ----------
+    root
+        Where to begin.
+    file
+        The file that it lies in.
+    values
+        Whether small datasets are part of the header, as `value`.
 
     Raises
     ------
@@ -57,14 +69,17 @@ def header_of(root: Any, file: BinaryIO) -> dict[str, dict[str, Any]]:
         There are too many objects for a header.
     """
     header: dict[str, dict[str, Any]] = {}
-    waiting = [root]
+    waiting, seen = [root], {root_address(file)}
     for _ in range(_MOST_OBJECTS):
         if not waiting:
             return header
         thing = waiting.pop()
-        if attributes := attributes_of(thing):
+        attributes = attributes_of(thing)
+        if values and (value := value_of(thing, file)) is not None:
+            attributes["value"] = value
+        if attributes:
             header[str(thing.name)] = attributes
-        waiting += reversed(list(children(thing, file)))
+        waiting += reversed(list(children(thing, file, seen)))
     raise FormatError(f"more than {_MOST_OBJECTS} objects in one file, or a circle of them; set it aside")
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from archive.errors import FormatError
 from ingest.formats.edge import read_exactly, size_of
+from ingest.formats.rows import fill_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,8 +39,6 @@ _NUMBERS = dict(enumerate(("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4",
 }
 _EPOCH = int(np.datetime64("1904-01-01", "s").astype(np.int64))
 _MOST_METADATA = 64 << 20
-_NEAR = 1 << 16  # bytes between two rows' channels below which all is read
-_AT_ONCE = 8 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,18 +256,8 @@ def read_rows(file: BinaryIO, table: Tdms, rows: slice, channels: slice) -> NDAr
 
 def _read_interleaved(file: BinaryIO, segment: Segment, rows: slice, channels: slice, out: NDArray[Any]) -> None:
     """Fill `out` from rows that hold one sample of each channel."""
-    size, count = segment.dtype.itemsize, segment.channels
-    if (count - out.shape[1]) * size <= _NEAR:
-        step = max(_AT_ONCE // (count * size), 1)
-        for row in range(rows.start, rows.stop, step):
-            number = min(step, rows.stop - row)
-            data = read_exactly(file, segment.offset + row * count * size, number * count * size)
-            part = np.frombuffer(data, segment.dtype).reshape(number, count)
-            out[row - rows.start : row - rows.start + number] = part[:, channels]
-        return
-    for row in range(rows.start, rows.stop):
-        offset = segment.offset + (row * count + channels.start) * size
-        out[row - rows.start] = np.frombuffer(read_exactly(file, offset, out.shape[1] * size), segment.dtype)
+    offset = segment.offset + rows.start * segment.channels * segment.dtype.itemsize
+    fill_rows(file, offset, channels, out, width=segment.channels, dtype=segment.dtype)
 
 
 def _read_by_channel(file: BinaryIO, segment: Segment, rows: slice, channels: slice, out: NDArray[Any]) -> None:

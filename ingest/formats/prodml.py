@@ -96,10 +96,8 @@ def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
         if not 0 <= block < len(raws):
             raise InvalidInput(f"block {block}: the file holds {len(raws)}, counted from 0")
         raw = raws[block]
-        time, distance = ranges_of(window, raw.shape)
-        if raw.dims == ("time", "distance"):
-            return hdf5.read_window(raw.data, (time, distance))
-        return np.ascontiguousarray(hdf5.read_window(raw.data, (distance, time)).T)
+        order = (raw.dims.index("time"), raw.dims.index("distance"))
+        return hdf5.read_ordered(raw.data, order, ranges_of(window, raw.shape))
 
 
 def _acquisition_of(root: Any, file: BinaryIO) -> Any:

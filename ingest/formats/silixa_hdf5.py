@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from archive.errors import FormatError, InvalidInput
+from archive.errors import FormatError
 from archive.model import Description
 from ingest.formats import hdf5
 from ingest.formats.edge import at_edge
@@ -43,8 +43,7 @@ def describe(file: BinaryIO) -> Description:
 @at_edge
 def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
     """Return samples, time first as in the file."""
-    if block != 0:
-        raise InvalidInput(f"block {block}: a Silixa HDF5 file holds one, number 0")
+    hdf5.the_one_block(block)
     with hdf5.opened(file) as root:
         array = _array_of(root, file)
         return hdf5.read_window(array, ranges_of(window, array.shape))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from archive.errors import FormatError, InvalidInput
+from archive.errors import FormatError
 from archive.model import Block, Description
 from ingest.formats import hdf5
 from ingest.formats.edge import at_edge
@@ -78,8 +78,7 @@ def describe(file: BinaryIO) -> Description:
 @at_edge
 def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
     """Return samples, time first as in the file."""
-    if block != 0:
-        raise InvalidInput(f"block {block}: a Terra15 file holds one, number 0")
+    hdf5.the_one_block(block)
     with hdf5.opened(file) as root:
         layout = _layout_of(root, file)
         return hdf5.read_window(layout.data, ranges_of(window, layout.shape))

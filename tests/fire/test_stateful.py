@@ -28,7 +28,7 @@ from ingest.collect import collect
 from ingest.compact import compact
 from ingest.fold import fold
 from ingest.initialise import initialise
-from ingest.plan import Settings
+from ingest.settings import Settings
 from ingest.remove import remove
 from ingest.swap import read_current
 from ingest.tags import tag

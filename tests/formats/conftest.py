@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 import pytest
+import written
+from hdf5_files import HDF5_FILES, HDF5_REAL
 
 from ingest.synthetic import write_prodml, write_tdms
 from ingest.synthetic.vendor import Header
@@ -36,12 +38,28 @@ class Sample:
     def content(self) -> bytes:
         return self.path.read_bytes()
 
+    def open(self, content: bytes | None = None) -> io.BytesIO:
+        """Return the sample, or it with another content, as a file in memory under its name."""
+        return NamedFile(self.content if content is None else content, str(self.path))
 
-class CountingFile(io.BytesIO):
+    @property
+    def is_hdf5(self) -> bool:
+        return self.content.startswith(b"\x89HDF")
+
+
+class NamedFile(io.BytesIO):
+    """A file in memory that knows its name."""
+
+    def __init__(self, content: bytes, name: str = "") -> None:
+        super().__init__(content)
+        self.name = name
+
+
+class CountingFile(NamedFile):
     """A file that notes which bytes were read of it."""
 
-    def __init__(self, content: bytes) -> None:
-        super().__init__(content)
+    def __init__(self, content: bytes, name: str = "") -> None:
+        super().__init__(content, name)
         self.spans: list[tuple[int, int]] = []
 
     @property
@@ -62,7 +80,7 @@ class CountingFile(io.BytesIO):
 
 
 @pytest.fixture(scope="session")
-def counting() -> Callable[[bytes], CountingFile]:
+def counting() -> Callable[..., CountingFile]:
     return CountingFile
 
 
@@ -173,7 +191,7 @@ def _silixa_hdf5(path: Path) -> NDArray[Any]:
     return _counts()
 
 
-MADE: dict[str, tuple[str, Callable[[Path], NDArray[Any]]]] = {
+HDF5_AND_TDMS: dict[str, tuple[str, Callable[[Path], NDArray[Any]]]] = {
     "prodml": ("prodml", _prodml),
     "prodml, locus first": ("prodml", _prodml_locus_first),
     "prodml 2.0, deflated": ("prodml", _prodml_packed),
@@ -182,12 +200,15 @@ MADE: dict[str, tuple[str, Callable[[Path], NDArray[Any]]]] = {
     "tdms, by channel": ("tdms", _tdms_by_channel),
     "terra15 4, jitter": ("terra15", _terra15_4),
     "terra15 6, unwritten": ("terra15", _terra15_6),
+    **HDF5_FILES,
 }
-REAL = {
+MADE = {name: (fmt, "sample.bin", writer) for name, (fmt, writer) in HDF5_AND_TDMS.items()} | written.MADE
+REAL = written.REAL | {
     "iDAS005_hdf5_example.626.h5": "prodml",
     "iDAS005_tdms_example.626.tdms": "tdms",
     "silixa_h5_1.hdf5": "silixa_hdf5",
     "terra15_v5_test_file.hdf5": "terra15",
+    **HDF5_REAL,
 }
 
 
@@ -198,8 +219,8 @@ def make_sample(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Sam
 
     def make(name: str) -> Sample:
         if name not in made:
-            fmt, writer = MADE[name]
-            path = tmp_path_factory.mktemp("made") / "sample.bin"
+            fmt, file, writer = MADE[name]
+            path = tmp_path_factory.mktemp("made") / file
             made[name] = Sample(path, fmt, writer(path))
         return made[name]
 
@@ -214,14 +235,23 @@ def sample(request: pytest.FixtureRequest, make_sample: Callable[[str], Sample])
     return Sample(request.getfixturevalue("shared_raw") / request.param, REAL[request.param])
 
 
+@pytest.fixture
+def siblings(sample: Sample) -> int:
+    """Return how many samples there are of a sample's format."""
+    return [fmt for fmt, *_ in MADE.values()].count(sample.format) + [*REAL.values()].count(sample.format)
+
+
 @pytest.fixture(scope="session", params=list(MADE))
 def made(request: pytest.FixtureRequest, make_sample: Callable[[str], Sample]) -> Sample:
     """Return every made sample in turn."""
     return make_sample(request.param)
 
 
-@pytest.fixture(scope="session", params=list(REAL.items()), ids=list(REAL))
+AGREED = {name: fmt for name, fmt in REAL.items() if name not in written.OWN_TRUTH}
+
+
+@pytest.fixture(scope="session", params=list(AGREED.items()), ids=list(AGREED))
 def real(request: pytest.FixtureRequest, shared_raw: Path) -> Sample:
-    """Return every real sample in turn."""
+    """Return every real sample in turn whose truth is DASCore's reading of it."""
     name, fmt = request.param
     return Sample(shared_raw / name, fmt)

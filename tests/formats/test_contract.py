@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any
 
 import fsspec
@@ -24,22 +23,22 @@ def reader_of(sample: Any) -> Reader:
 
 
 def whole_of(sample: Any) -> Any:
-    return reader_of(sample).read(io.BytesIO(sample.content), 0, ())
+    return reader_of(sample).read(sample.open(), 0, ())
 
 
 def test_exactly_one_format_claims_a_file(sample: Any) -> None:
-    claims = {fmt.name: open_format(fmt).sniff(io.BytesIO(sample.content)) for fmt in FORMATS}
+    claims = {fmt.name: open_format(fmt).sniff(sample.open()) for fmt in FORMATS}
     assert [name for name, version in claims.items() if version is not None] == [sample.format]
-    fmt = identify(io.BytesIO(sample.content))
+    fmt = identify(sample.open())
     assert fmt.name == sample.format
     assert claims[sample.format] in fmt.versions
 
 
 def test_what_is_described_is_what_is_read(sample: Any) -> None:
-    description = reader_of(sample).describe(io.BytesIO(sample.content))
+    description = reader_of(sample).describe(sample.open())
     assert description.format == sample.format
     for number, block in enumerate(description.blocks):
-        samples = reader_of(sample).read(io.BytesIO(sample.content), number, ())
+        samples = reader_of(sample).read(sample.open(), number, ())
         assert block.dims[0] == "time"
         assert block.shape == samples.shape
         assert block.dtype == samples.dtype
@@ -51,15 +50,15 @@ def test_made_samples_are_read_back(made: Any) -> None:
 
 
 def test_to_describe_reads_no_samples(sample: Any, counting: Any) -> None:
-    file = counting(sample.content)
+    file = counting(sample.content, str(sample.path))
     reader_of(sample).describe(file)
     samples = whole_of(sample).nbytes
     assert file.count <= 0.25 * len(sample.content) + (1 << 18)
-    assert file.count < samples
+    assert file.count < max(samples, 1 << 14)
 
 
 def test_to_sniff_reads_little(sample: Any, counting: Any) -> None:
-    file = counting(sample.content)
+    file = counting(sample.content, str(sample.path))
     identify(file)
     assert file.count < 1 << 17
 
@@ -72,29 +71,30 @@ def test_any_slice_is_the_slice_of_the_whole(sample: Any, data: st.DataObject) -
         data.draw(st.tuples(st.integers(0, size), st.integers(0, size)).map(lambda ends: slice(*sorted(ends))))
         for size in whole.shape
     )
-    part = reader_of(sample).read(io.BytesIO(sample.content), 0, window)
+    part = reader_of(sample).read(sample.open(), 0, window)
     assert part.dtype == whole.dtype
     np.testing.assert_array_equal(part, whole[window])
 
 
 def test_ends_may_be_open_or_counted_from_the_end(sample: Any) -> None:
-    part = reader_of(sample).read(io.BytesIO(sample.content), 0, (slice(-3, None), slice(None, 5)))
+    part = reader_of(sample).read(sample.open(), 0, (slice(-3, None), slice(None, 5)))
     np.testing.assert_array_equal(part, whole_of(sample)[-3:, :5])
 
 
 def test_a_window_with_a_step_or_too_many_dims_is_a_wrong_call(sample: Any) -> None:
-    for window in ((slice(0, 10, 2),), (slice(None),) * 3):
+    for window in ((slice(0, 10, 2),), (slice(None),) * 4):
         with pytest.raises(InvalidInput):
-            reader_of(sample).read(io.BytesIO(sample.content), 0, window)
+            reader_of(sample).read(sample.open(), 0, window)
 
 
 def test_a_block_that_is_not_there_is_a_wrong_call(sample: Any) -> None:
-    with pytest.raises(InvalidInput, match="block 1"):
-        reader_of(sample).read(io.BytesIO(sample.content), 1, ())
+    number = len(reader_of(sample).describe(sample.open()).blocks)
+    with pytest.raises(InvalidInput, match=f"block {number}"):
+        reader_of(sample).read(sample.open(), number, ())
 
 
 def test_a_narrow_slice_reads_only_a_part(made: Any, counting: Any) -> None:
-    described, file = counting(made.content), counting(made.content)
+    described, file = counting(made.content, str(made.path)), counting(made.content, str(made.path))
     reader_of(made).describe(described)
     reader_of(made).read(file, 0, (slice(10, 20), slice(None)))
     if made.format in {"tdms", "silixa_hdf5"}:
@@ -104,14 +104,14 @@ def test_a_narrow_slice_reads_only_a_part(made: Any, counting: Any) -> None:
 
 def test_local_memory_and_bytes_give_the_same(sample: Any) -> None:
     reader, whole = reader_of(sample), whole_of(sample)
-    description = reader.describe(io.BytesIO(sample.content))
+    description = reader.describe(sample.open())
     memory = fsspec.filesystem("memory")
-    memory.pipe("/sample", sample.content)
+    memory.pipe(f"/{sample.path.name}", sample.content)
     opened = (
         sample.path.open("rb"),
         sample.path.open("rb", buffering=0),
         fsspec.open(f"file://{sample.path}", "rb").open(),
-        memory.open("/sample", "rb"),
+        memory.open(f"/{sample.path.name}", "rb"),
     )
     for file in opened:
         with file:
@@ -119,21 +119,23 @@ def test_local_memory_and_bytes_give_the_same(sample: Any) -> None:
             again = reader.describe(file)
             assert again.blocks[0].attrs == description.blocks[0].attrs
             np.testing.assert_array_equal(reader.read(file, 0, ()), whole)
-    memory.rm("/sample")
+    memory.rm(f"/{sample.path.name}")
 
 
 def test_coordinates_label_every_dim(sample: Any) -> None:
-    for block in reader_of(sample).describe(io.BytesIO(sample.content)).blocks:
+    for block in reader_of(sample).describe(sample.open()).blocks:
         for name, coord in block.coords.items():
             assert coord.size == dict(zip(block.dims, block.shape, strict=True))[coord.dims[0]], name
         assert block.coords["time"].is_time
         assert (np.diff(block.coords["time"].to_numpy()) > np.timedelta64(0, "ns")).all()
-        assert block.coords["distance"].units == "m"
+        assert {"distance", "channel"} & set(block.dims)
+        assert "distance" not in block.dims or block.coords["distance"].units == "m"
 
 
 def test_attributes_are_plain_and_units_are_known(sample: Any) -> None:
-    for block in reader_of(sample).describe(io.BytesIO(sample.content)).blocks:
-        assert block.attrs["data_category"] == "DAS"
+    for block in reader_of(sample).describe(sample.open()).blocks:
+        # Some formats do not say.
+        assert block.attrs.get("data_category", "DAS") in {"DAS", "DSS", "DTS", "OTDR"}
         assert all(isinstance(value, (str, int, float, bool)) and value != "" for value in block.attrs.values())
         if "data_units" in block.attrs:
             get_quantity(str(block.attrs["data_units"]))
@@ -150,6 +152,6 @@ def test_the_header_is_made_of_json_values(sample: Any) -> None:
         else:
             assert value is None or type(value) in {str, int, float, bool}
 
-    header = reader_of(sample).describe(io.BytesIO(sample.content)).header
+    header = reader_of(sample).describe(sample.open()).header
     assert header
     check(dict(header))

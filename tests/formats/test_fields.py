@@ -152,3 +152,50 @@ def test_a_file_shrinking_while_it_is_read_gives_what_there_is() -> None:
     assert file.read(5) == b""
     assert file.readinto(bytearray(5)) == 0
     assert name_of(file) == "the file"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("1.5", 1.5),
+        ([2], 2.0),
+        (3, 3.0),
+        ("x", None),
+        ([1, 2], None),
+        (True, None),
+        (float("inf"), None),
+        (10**400, None),
+    ],
+)
+def test_a_number_is_found_in_whatever_form(value: Any, expected: float | None) -> None:
+    assert fields.float_of(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "want", "expected"), [("Meters", "m", 10.0), ("nanoseconds", "ns", 10.0), ("feet", "m", 3.048)]
+)
+def test_units_may_be_spelled_out(value: str, want: str, expected: float) -> None:
+    assert fields.in_units(10, value, want) == pytest.approx(expected)
+
+
+def test_stamps_of_a_slow_instrument_are_its_time() -> None:
+    stamps = 10**18 + np.array([0, 20_800, 41_625, 62_430]) * 10**6
+    assert set(fields.slow_times(stamps)) == {"time"}
+    assert (fields.slow_times(stamps)["time"].values.to_ns() == stamps).all()  # type: ignore[attr-defined]
+    assert fields.slow_times(10**18 + np.arange(4) * 10**9)["time"].step == np.timedelta64(1, "s")
+    with pytest.raises(FormatError, match="do not rise"):
+        fields.slow_times(10**18 + np.array([0, 20, 19, 60]) * 10**9)
+
+
+def test_times_in_another_unit_become_the_nearest_nanosecond() -> None:
+    microseconds = np.array([1.7e15, 1.7e15 + 0.25])
+    assert fields.nanoseconds(microseconds, 1000).tolist() == [17 * 10**17, 17 * 10**17 + 250]
+
+
+def test_channels_are_numbers_or_values_that_are_finite() -> None:
+    assert fields.channel_coord(3).to_numpy().tolist() == [0, 1, 2]
+    for values in (np.zeros(0), np.array([0.0, np.nan]), np.zeros((2, 2))):
+        with pytest.raises(FormatError):
+            fields.values_coord(values)
+    with pytest.raises(FormatError, match="no samples"):
+        fields.channel_coord(0)

@@ -17,7 +17,8 @@ from ingest import formats
 from ingest.formats import FORMATS, format_named, identify, open_format
 
 
-def test_names_are_unique_and_each_format_reads() -> None:
+def test_names_are_unique_and_sorted_and_each_format_reads() -> None:
+    assert [fmt.name for fmt in FORMATS] == sorted(fmt.name for fmt in FORMATS)
     assert len({fmt.name for fmt in FORMATS}) == len(FORMATS)
     for fmt in FORMATS:
         reader = open_format(fmt)
@@ -28,8 +29,8 @@ def test_names_are_unique_and_each_format_reads() -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(NotFound, match=r"segy: no such raw format; there are prodml"):
-        format_named("segy")
+    with pytest.raises(NotFound, match=r"mp3: no such raw format; there are ap_sensing"):
+        format_named("mp3")
 
 
 def test_the_table_imports_no_reader_and_no_library() -> None:

@@ -21,8 +21,8 @@ from archive.store import open_store
 from archive.times import time_to_ns
 from archive.view import open_view
 from ingest.initialise import initialise
-from ingest.plan import Settings
 from ingest.run import Progress, ingest, plan_ingest, read_ledger
+from ingest.settings import Settings
 from ingest.synthetic.vendor import Header, write_prodml
 from ingest.task import Task
 

@@ -26,7 +26,7 @@ from archive.times import time_to_ns
 from archive.view import open_view
 from ingest.initialise import initialise
 from ingest.lookout import Settling
-from ingest.plan import Settings
+from ingest.settings import Settings
 from ingest.quarantine import newest_reports
 from ingest.run import read_ledger
 from ingest.sources import Found

@@ -1,0 +1,126 @@
+"""Looking at a raw file: what it says of itself, and which datasets its samples go to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from archive.errors import FormatError
+from ingest.formats import format_named, identify, known_formats, open_format
+from ingest.gather import Loose, channel_groups, join_beside, join_channels
+from ingest.naming import check_same, dataset_of, time_of
+from ingest.sources import open_source
+from ingest.task import Refusal, TaskSource, refusal_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from archive.index.dataset import Dataset
+    from ingest.ledger import Ledger
+    from ingest.settings import Settings
+    from ingest.sources import Found
+
+__all__ = ["Described", "Looker", "gathered", "waits_for_others"]
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A source that can be taken: its datasets, the window that it starts in, and the bytes of its samples."""
+
+    source: TaskSource
+    datasets: Mapping[str, Dataset]
+    window: tuple[str, int]
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Looker:
+    """What is known while files are looked at.
+
+    Parameters
+    ----------
+    lives
+        Incarnation of each dataset that is not in its first.
+    """
+
+    ledger: Ledger
+    settings: Settings
+    lives: Mapping[str, int]
+
+    def look(self, file: Found) -> Loose | Refusal | str:
+        """Return what a file says of itself, why it is refused, or its URL if nothing suggests that it is raw data."""
+        try:
+            with open_source(file, self.settings.options, digest=False) as opened:
+                named = self.settings.format
+                kind = format_named(named) if named else identify(opened.file, file.url)
+                alone = kind.beside is not None and not file.parts
+                description = None if alone else open_format(kind).describe(opened.file)
+        except FormatError as error:
+            suffix = PurePosixPath(file.url).suffix.lower()
+            known = any(suffix in kind.suffixes for kind in known_formats())
+            return refusal_of(file, error, self._earlier(file)) if file.named or known else file.url
+        return Loose(found=file, kind=kind, description=description)
+
+    def propose(self, look: Loose) -> Described | Refusal:
+        """Return the datasets and the window of a source."""
+        file, kind, description = look.found, look.kind, look.description
+        if description is None:
+            error = FormatError(f"{file.url}: no {kind.beside} file lies beside it; name its whole folder")
+            return refusal_of(file, error, self._earlier(file))
+        proposed: dict[str, Dataset] = {}
+        names: list[str] = []
+        for block in description.blocks:
+            dataset = dataset_of(block, kind.name, name=self.settings.dataset, codec=self.settings.codec)
+            dataset = dataset.reborn(self.lives.get(dataset.name, 1))
+            names.append(dataset.name)
+            check_same(proposed.setdefault(dataset.name, dataset), dataset)
+        blocks = [block for block in description.blocks if block.shape[0]]
+        if not blocks:
+            return refusal_of(file, FormatError(f"{file.url}: holds no samples; set it aside"), self._earlier(file))
+        home = proposed[names[description.blocks.index(blocks[0])]]
+        return Described(
+            source=TaskSource(
+                found=file,
+                format=kind.name,
+                datasets=tuple(names),
+                copies=self.ledger.hashes_of_size(file.size),
+                earlier=self._earlier(file),
+                anew=self.settings.anew,
+            ),
+            datasets=proposed,
+            window=(home.name, time_of(blocks[0]).first // home.window),
+            samples=sum(prod(block.shape) * block.dtype.itemsize for block in blocks),
+        )
+
+    def _earlier(self, file: Found) -> str | None:
+        earlier = self.ledger.earlier(file.url)
+        return None if earlier is None else earlier.sha256
+
+
+def waits_for_others(look: Loose | Refusal | str) -> bool:
+    """Return whether a file may be a part of a source that other files belong to."""
+    if isinstance(look, Loose):
+        return look.kind.by_channel or look.kind.beside is not None
+    suffix = PurePosixPath(look if isinstance(look, str) else look.found.url).suffix.lower()
+    return any(kind.beside == suffix for kind in known_formats())
+
+
+def gathered(
+    looks: Sequence[tuple[Found, Loose | Refusal | str]],
+) -> tuple[list[Loose | Refusal | str], list[Found]]:
+    """Return what stands by itself of files that waited for others, and the sources that are made of several."""
+    loose = [look for _, look in looks if isinstance(look, Loose)]
+    groups = channel_groups(file for file in loose if file.kind.by_channel)
+    alone: list[Loose | Refusal | str] = [group[0] for group in groups if len(group) == 1]
+    joined = [join_channels(group) for group in groups if len(group) > 1]
+    unclaimed = [file for file, look in looks if not isinstance(look, Loose)]
+    for head in loose:
+        if head.kind.beside:
+            pairs = join_beside(head, unclaimed)
+            joined += pairs
+            alone += [] if pairs else [head]
+    parts = {part.url for file in joined for part in file.parts}
+    alone += [look for file, look in looks if not isinstance(look, Loose) and file.url not in parts]
+    return alone, joined
