@@ -33,8 +33,8 @@ from bench.writers import Job, Written
 from ingest.compact import compact
 from ingest.fold import fold
 from ingest.formats import format_named, open_format
-from ingest.settings import Settings
 from ingest.run import plan_ingest
+from ingest.settings import Settings
 from ingest.swap import read_current
 from ingest.synthetic import write_prodml
 from ingest.synthetic.vendor import Header

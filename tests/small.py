@@ -12,8 +12,8 @@ from archive.index import layout
 from archive.index.commits import Commit
 from archive.store import Store
 from archive.times import time_to_ns
-from ingest.settings import Settings
 from ingest.run import adopt, plan_ingest
+from ingest.settings import Settings
 from ingest.synthetic.vendor import Header, write_prodml
 from ingest.task import Task, run_task
 

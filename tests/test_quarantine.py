@@ -78,15 +78,22 @@ def test_an_ordinary_ingest_of_the_mended_file_settles_it_too(url: str, cut: Pat
     assert quarantine("ls", url) == []
 
 
-def test_a_file_refused_because_it_changed_stays_open_beside_its_earlier_self(url: str, cut: Path) -> None:
+def test_a_file_that_is_cut_after_it_came_in_stays_open_beside_its_earlier_self(url: str, cut: Path) -> None:
     store = open_store(url)
     mend(cut)
     ingest(store, [str(cut.parent)])
-    write_prodml(cut, BLOCK + 1, Header(start=START))
-    os.utime(cut, ns=(1, 1))
+    whole = cut.read_bytes()
+    cut.write_bytes(whole[: len(whole) // 2])
     assert len(ingest(store, [str(cut.parent)]).refusals) == 1
     (listed,) = quarantine("ls", url)
-    assert listed["error"] == "SourceChanged"
+    assert listed["error"] == "FormatError"
+    (patch,) = lk.open(url)
+    assert np.array_equal(patch.data, BLOCK)
+    write_prodml(cut, BLOCK + 1, Header(start=START))
+    os.utime(cut, ns=(1, 1))
+    assert [Path(one).name for one in quarantine("retry", url)["settled"]] == [cut.name]
+    (patch,) = lk.open(url)
+    assert np.array_equal(patch.data, BLOCK + 1)
 
 
 def test_the_same_refusal_is_reported_once_and_another_reason_beside_the_first(url: str, cut: Path) -> None:

@@ -30,10 +30,10 @@ from ingest.collect import collect
 from ingest.compact import compact
 from ingest.fold import fold
 from ingest.initialise import initialise
-from ingest.settings import Settings
 from ingest.remove import remove
 from ingest.run import ingest, plan_ingest
 from ingest.server import LocalS3, serve_s3
+from ingest.settings import Settings
 from ingest.sources import Found, SourceOptions, scan
 from ingest.tags import tag
 from ingest.task import Task, TaskSource

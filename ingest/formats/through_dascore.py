@@ -99,7 +99,9 @@ class DascoreReader:
                 if patches:
                     return reader.version, sorted(patches, key=lambda patch: patch.attrs["time_min"])
                 reasons.append(f"version {reader.version}: no samples")
-        raise FormatError(f"{name_of(file)}: DASCore cannot read it as {self.name} ({'; '.join(reasons)}); set it aside")
+        raise FormatError(
+            f"{name_of(file)}: DASCore cannot read it as {self.name} ({'; '.join(reasons)}); set it aside"
+        )
 
 
 def _readers_of(name: str) -> list[Any]:
@@ -117,7 +119,9 @@ def _readers_of(name: str) -> list[Any]:
         raise InvalidInput(f"dascore:{name}: DASCore unpickles such files, which runs what their writer put into them")
     manager = FiberIO.manager
     if name not in manager.known_formats:
-        raise NotFound(f"dascore:{name}: DASCore knows no such format; it has {', '.join(sorted(manager.known_formats))}")
+        raise NotFound(
+            f"dascore:{name}: DASCore knows no such format; it has {', '.join(sorted(manager.known_formats))}"
+        )
     readers = list(manager.yield_fiberio(format=name))
     if any(getattr(reader.read, "_required_type", None) is PyTablesReader for reader in readers):
         raise InvalidInput(f"dascore:{name}: DASCore reads such files with PyTables, which unpickles; they are refused")
@@ -145,7 +149,7 @@ def _block_of(patch: Any) -> Block:
 def _attrs_of(patch: Any) -> dict[str, Any]:
     said = {name: value for name, value in patch.attrs.model_dump().items() if name not in _NOT_ATTRS}
     units = patch.attrs.data_units
-    kept = {name: value for name, value in said.items() if isinstance(value, (str, int, float, bool))}
+    kept: dict[str, Any] = {name: value for name, value in said.items() if isinstance(value, (str, int, float, bool))}
     kept["data_units"] = None if units is None else f"{units:~}".removeprefix("1 ")
     return attrs_from(kept)
 

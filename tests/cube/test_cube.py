@@ -257,7 +257,7 @@ def test_a_stokes_letter_crops_as_its_coordinate() -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("mask", [False, True])
-def test_operations_are_those_of_ndcube(work: Any, mask: bool) -> None:  # noqa: FBT001
+def test_operations_are_those_of_ndcube(work: Any, mask: bool) -> None:
     cube, other = pair(small(), mask=mask)
     mine, theirs = work(cube), work(other)
     np.testing.assert_allclose(mine.to_numpy(), np.asarray(theirs.data), rtol=1e-6)

@@ -124,9 +124,10 @@ def live(place: Place, raw: Path, do: Callable[[str, Deed], None], monkeypatch: 
     everything = {number: truth([number], seed=int(number == 4)) for number in FILES}
 
     def some_files(found: Held) -> bool:
-        return all(
-            part.items() <= found.items() or part.keys().isdisjoint(found) for part in everything.values()
-        ) and found.keys() <= truth(FILES).keys()
+        return (
+            all(part.items() <= found.items() or part.keys().isdisjoint(found) for part in everything.values())
+            and found.keys() <= truth(FILES).keys()
+        )
 
     deed("ingest anew", ("ingest", tuple(files)), changed, some_files)
     settle(place)

@@ -15,10 +15,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fire.scene import SAMPLES, STEP, Place, assert_sound, assert_stored_once, begin, contents, samples, seen, stamps, write
+from fire.scene import (
+    SAMPLES,
+    STEP,
+    Place,
+    assert_sound,
+    assert_stored_once,
+    begin,
+    contents,
+    samples,
+    seen,
+    stamps,
+    write,
+)
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 import archive as lk
 from archive.errors import DamagedData, NotFound
@@ -28,8 +47,8 @@ from ingest.collect import collect
 from ingest.compact import compact
 from ingest.fold import fold
 from ingest.initialise import initialise
-from ingest.settings import Settings
 from ingest.remove import remove
+from ingest.settings import Settings
 from ingest.swap import read_current
 from ingest.tags import tag
 
@@ -130,7 +149,12 @@ class Archive(RuleBasedStateMachine):
 
     # -- what is done -----------------------------------------------------------------------------
 
-    @rule(name=st.sampled_from(NAMES), numbers=st.sets(st.sampled_from(FILES), min_size=1), folded=st.booleans(), anew=st.booleans())
+    @rule(
+        name=st.sampled_from(NAMES),
+        numbers=st.sets(st.sampled_from(FILES), min_size=1),
+        folded=st.booleans(),
+        anew=st.booleans(),
+    )
     def ingest(self, name: str, numbers: set[int], *, folded: bool, anew: bool) -> None:
         paths = [self.path(name, number) for number in sorted(numbers)]
         with pytest.MonkeyPatch.context() as patch:
@@ -250,6 +274,7 @@ class Archive(RuleBasedStateMachine):
 
     def quiet(self, store: Store) -> None:
         """Wait until nothing of a dead process is under way."""
+
         async def nothing() -> None:
             while len(asyncio.all_tasks()) > 1:
                 await asyncio.sleep(0.001)
@@ -325,11 +350,7 @@ class Folder(Archive):
 
 
 def of_spool(spool: lk.Spool) -> Model:
-    return {
-        (name, stamp): row
-        for name in spool.datasets
-        for stamp, row in seen(spool.select(dataset=name)).items()
-    }
+    return {(name, stamp): row for name in spool.datasets for stamp, row in seen(spool.select(dataset=name)).items()}
 
 
 def play(machine: type[Archive], folder: Path, examples: int, steps: int) -> None:

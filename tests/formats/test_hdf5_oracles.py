@@ -95,7 +95,7 @@ def test_dascore_cuts_the_same_out_of_overlapping_blocks(
 
 @pytest.mark.parametrize("version", ["8", "9", "10", "11"])
 @pytest.mark.parametrize("transposed", [False, True])
-def test_dascore_scales_what_is_kept_with_its_scale(version: str, transposed: bool, tmp_path: Path) -> None:  # noqa: FBT001
+def test_dascore_scales_what_is_kept_with_its_scale(version: str, transposed: bool, tmp_path: Path) -> None:
     path = tmp_path / "optodas.h5"
     held = write_optodas(path, int(version), 2.5, transposed=transposed)
     patch, block, mine = read_both(path, "optodas", ("OptoDAS", version))

@@ -64,7 +64,7 @@ def test_stamps_that_are_no_times_are_refused(values: Any) -> None:
 
 
 @pytest.mark.parametrize("old", [False, True])
-def test_tie_points_are_a_line_to_the_nanosecond(old: bool, tmp_path: Path) -> None:  # noqa: FBT001
+def test_tie_points_are_a_line_to_the_nanosecond(old: bool, tmp_path: Path) -> None:
     write_xdas(tmp_path / "xdas.nc", old=old)
     (block,) = describe(tmp_path / "xdas.nc").blocks
     assert (block.coords["time"].values.to_ns() == START + np.arange(SHAPE[0]) * 2_000_000).all()
@@ -73,7 +73,7 @@ def test_tie_points_are_a_line_to_the_nanosecond(old: bool, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("old", [False, True])
-def test_a_gap_between_tie_points_parts_two_blocks(old: bool, tmp_path: Path) -> None:  # noqa: FBT001
+def test_a_gap_between_tie_points_parts_two_blocks(old: bool, tmp_path: Path) -> None:
     path = tmp_path / "xdas.nc"
     write_xdas(path, [0, 199, 200, SHAPE[0] - 1], gap=5 * 10**9, old=old)
     first, second = describe(path).blocks

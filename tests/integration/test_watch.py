@@ -26,9 +26,9 @@ from archive.times import time_to_ns
 from archive.view import open_view
 from ingest.initialise import initialise
 from ingest.lookout import Settling
-from ingest.settings import Settings
 from ingest.quarantine import newest_reports
 from ingest.run import read_ledger
+from ingest.settings import Settings
 from ingest.sources import Found
 from ingest.synthetic.vendor import Header, write_prodml
 from ingest.watch import Patience, Watch
