@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from archive.index import layout
 from archive.index.commits import Commit
-from archive.store import Store
 from archive.times import time_to_ns
 from ingest.run import adopt, plan_ingest
 from ingest.settings import Settings
 from ingest.synthetic.vendor import Header, write_prodml
 from ingest.task import Task, run_task
+
+if TYPE_CHECKING:
+    from archive.store import Store
 
 START = time_to_ns("2016-03-14T08:00:00")
 
