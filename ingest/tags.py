@@ -93,8 +93,7 @@ def log(store: Store) -> list[dict[str, Any]]:
             "created": ns_to_text(created),
             "note": note,
             "tags": names.get(number, []),
-            "kept": number == snapshot.number
-            or (layout.snapshot_key(number) in copies and snapshot.keeps(number)),
+            "kept": number == snapshot.number or (layout.snapshot_key(number) in copies and snapshot.keeps(number)),
         }
         for number, created, note in entries
     ]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from fire.scene import (
@@ -26,9 +27,11 @@ from fire.scene import (
 )
 from fire.work import Deed, begun
 
-from archive.store import Store
 from ingest import run
 from ingest.initialise import initialise
+
+if TYPE_CHECKING:
+    from archive.store import Store
 
 FILES = range(9)
 
@@ -124,9 +127,10 @@ def live(place: Place, raw: Path, do: Callable[[str, Deed], None], monkeypatch: 
     everything = {number: truth([number], seed=int(number == 4)) for number in FILES}
 
     def some_files(found: Held) -> bool:
-        return all(
-            part.items() <= found.items() or part.keys().isdisjoint(found) for part in everything.values()
-        ) and found.keys() <= truth(FILES).keys()
+        return (
+            all(part.items() <= found.items() or part.keys().isdisjoint(found) for part in everything.values())
+            and found.keys() <= truth(FILES).keys()
+        )
 
     deed("ingest anew", ("ingest", tuple(files)), changed, some_files)
     settle(place)
