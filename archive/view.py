@@ -359,13 +359,13 @@ def _snapshot_of(store: Store, as_of: Any) -> Snapshot:
 def _numbered(store: Store, newest: Snapshot, number: int) -> Snapshot:
     if number == newest.number:
         return newest
-    kept = f"in {store.url}; kept are {newest.oldest} to {newest.number}"
+    kept = f"kept are {newest.oldest} to {newest.number}"
     if not newest.keeps(number):  # a copy that still lies there may lack its granules
-        raise NotFound(f"snapshot {number} was removed by gc {kept}")
+        raise NotFound(f"snapshot {number} was removed by gc in {store.url}; {kept}")
     try:
         snapshot = Snapshot.decode(store.get(layout.snapshot_key(number)).data)
     except NotFound:
-        raise NotFound(f"snapshot {number} is not there {kept}") from None
+        raise NotFound(f"snapshot {number} is not there in {store.url}; {kept}") from None
     if snapshot.number != number:
         raise DamagedData(f"{layout.snapshot_key(number)}: snapshot {snapshot.number} lies in its place")
     return snapshot

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import http.client
 import os
 import secrets
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,7 +18,7 @@ import pytest
 from hypothesis import settings
 from proxy import FaultProxy
 
-from ingest.server import LocalS3, serve_s3
+from ingest.server import LocalS3, free_port, running, serve_s3
 
 # A machine that runs other things beside the tests is no failure.
 settings.register_profile("lightkeep", deadline=None)
@@ -43,6 +46,27 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS3]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             server = stack.enter_context(serve_s3(tmp_path_factory.mktemp("seaweedfs")))
         yield server
+
+
+@pytest.fixture(scope="session")
+def moto_options(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Options for moto's S3 server with the bucket `archive`: another implementation, without signatures."""
+    program = shutil.which("moto_server", path=str(Path(sys.executable).parent)) or "moto_server"
+    port = free_port()
+
+    def ready() -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+        try:
+            connection.request("PUT", "/archive")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    log = tmp_path_factory.mktemp("moto") / "moto.log"
+    with running("moto", [program, "-H", "127.0.0.1", "-p", str(port)], ready, log):
+        yield {"key": "ak", "secret": "sk", "endpoint_url": f"http://127.0.0.1:{port}"}
 
 
 @pytest.fixture(scope="module")

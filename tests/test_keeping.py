@@ -25,6 +25,7 @@ from ingest.settings import Settings
 from ingest.swap import read_current
 from ingest.synthetic.vendor import Header, write_prodml
 from ingest.tags import log, tag, untag
+from ingest.verify import verify
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -404,3 +405,20 @@ def test_removal_leaves_known_what_it_did_not_touch(place: str, tmp_path: Path) 
     assert report.known == 1
     np.testing.assert_array_equal(held(place), np.concatenate([changed[0], truth[1], changed[1]]))
     assert len(listed(open_store(place))) == 3
+
+
+def test_a_snapshot_that_collection_gave_up_is_not_opened_though_its_copy_lies_there(
+    place: str, tmp_path: Path
+) -> None:
+    """A collection that died before its last deletion has removed granules already."""
+    fill(place, tmp_path / "raw", 2)
+    store = open_store(place)
+    copy = bytes(store.get(layout.snapshot_key(1)).data)
+    compact(store)
+    collect(store, AT_ONCE)
+    store.create(layout.snapshot_key(1), copy)
+    with pytest.raises(NotFound, match="removed by gc"):
+        lk.open(place, as_of=1)
+    with pytest.raises(NotFound, match="removed by gc"):
+        tag(store, "late", 1)
+    assert not verify(store, "full").damaged

@@ -7,13 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import archive as lk
-from archive.index.rows import Row
 from archive.store import Store, open_store
 from archive.view import open_view
 from ingest.fold import fold
@@ -21,6 +19,11 @@ from ingest.ledger import read_segments
 from ingest.swap import read_current
 from ingest.synthetic.vendor import Header, write_prodml
 from ingest.verify import verify
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from archive.index.rows import Row
 
 START = 1_700_000_000 * 10**9  # ns
 STEP = 10**7  # ns: 100 Hz
@@ -120,7 +123,7 @@ def assert_sound(place: Place) -> None:
 def assert_stored_once(place: Place) -> None:
     """No sample is stored in two live granules."""
     rows = rows_of(place)
-    times = Counter(stamp for row in rows for stamp in row.time.to_ns().tolist())
+    times = Counter((row.dataset, stamp) for row in rows for stamp in row.time.to_ns().tolist())
     assert max(times.values(), default=1) == 1, "a sample is stored twice"
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fire.scene import (
@@ -26,9 +27,11 @@ from fire.scene import (
 )
 from fire.work import Deed, begun
 
-from archive.store import Store
 from ingest import run
 from ingest.initialise import initialise
+
+if TYPE_CHECKING:
+    from archive.store import Store
 
 FILES = range(9)
 
@@ -162,3 +165,10 @@ def test_ten_kills_lose_nothing(places: Iterator[Place], tmp_path: Path, monkeyp
 @pytest.mark.prove
 def test_a_hundred_kills_lose_nothing(places: Iterator[Place], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lives(100, places, tmp_path, monkeypatch).killed >= 100
+
+
+@pytest.mark.prove
+def test_kills_lose_nothing_on_another_s3_server(
+    moto_options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lives(10, (Place(f"s3://archive/kills-{number}", moto_options) for number in range(100)), tmp_path, monkeypatch)

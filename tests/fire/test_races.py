@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fire.scene import (
@@ -110,3 +111,9 @@ def test_sixteen_writers_eight_folders_and_two_compactions_meet_again_and_again(
     for number in range(5):
         randomly = random.Random(number)
         race(next(places), tmp_path / f"raw-{number}", writers=16, files=64, folders=8, randomly=randomly)
+
+
+@pytest.mark.prove
+def test_they_meet_on_another_s3_server(moto_options: dict[str, Any], tmp_path: Path) -> None:
+    place = Place("s3://archive/races", moto_options)
+    race(place, tmp_path / "raw", writers=4, files=16, folders=3, randomly=random.Random())

@@ -13,20 +13,23 @@ from functools import lru_cache
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fire.death import arm
-from fire.scene import Place
 
 from archive.errors import NotFound
-from archive.store import Store
 from archive.view import open_view
 from ingest.collect import collect
 from ingest.compact import compact
 from ingest.fold import fold
 from ingest.remove import remove
 from ingest.run import ingest
+
+if TYPE_CHECKING:
+    from fire.scene import Place
+
+    from archive.store import Store
 
 __all__ = ["ACTIONS", "FORKS", "Begun", "Deed", "begun", "warmed"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import http.server
 import secrets
 import shutil
@@ -42,27 +41,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         options = request.getfixturevalue("moto_options")
         return open_store(f"s3://archive/{secrets.token_hex(6)}", storage_options=options)
     return open_store(request.getfixturevalue("s3_url"), storage_options=request.getfixturevalue("s3_options"))
-
-
-@pytest.fixture(scope="session")
-def moto_options(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """Options for moto's S3 server with the bucket `archive`: another implementation, without signatures."""
-    program = shutil.which("moto_server", path=str(Path(sys.executable).parent)) or "moto_server"
-    port = free_port()
-
-    def ready() -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
-        try:
-            connection.request("PUT", "/archive")
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except OSError:
-            return False
-        finally:
-            connection.close()
-
-    log = tmp_path_factory.mktemp("moto") / "moto.log"
-    with running("moto", [program, "-H", "127.0.0.1", "-p", str(port)], ready, log):
-        yield {"key": "ak", "secret": "sk", "endpoint_url": f"http://127.0.0.1:{port}"}
 
 
 @pytest.fixture
