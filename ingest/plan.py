@@ -212,11 +212,13 @@ class Planner:
 
     def _new(self, joined: Iterable[Found]) -> Iterator[Found]:
         """Yield the sources of several files that the archive does not have; count the files of the others."""
+        known: set[str] = set()
         for file in joined:
             if self._wanted(file):
                 yield file
             else:
-                self.known += len(file.parts)
+                known.update(part.url for part in file.parts)
+        self.known += len(known)
 
     def _wanted(self, file: Found) -> bool:
         return self._settings.anew or self._ledger.seen(file.url, file.size, file.stamp) is None

@@ -117,7 +117,7 @@ class TaskResult:
     sources: tuple[Source, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     replaced: frozenset[str] = frozenset()
-    begun: float = 0.0
+    begun: float = field(default_factory=time.time)
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -288,7 +288,7 @@ class Watch:
                     self._pauses.pop(source.found.url, None)
                     self._taken.discard(source.found.url)
                 self._report.raw += sum(row.data.nbytes for row in result.rows)
-                self._committer.add(TaskResult(rows=result.rows, sources=result.sources))
+                self._committer.add(replace(result, refusals=()))
                 for refusal in result.refusals:
                     self._refuse(refusal)
                 if result.sources and self._uncommitted is None:

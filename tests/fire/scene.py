@@ -14,13 +14,14 @@ import numpy as np
 import archive as lk
 from archive.store import Store, open_store
 from archive.view import open_view
-from ingest.fold import fold
+from ingest.fold import FoldPace, fold
 from ingest.ledger import read_segments
 from ingest.swap import read_current
 from ingest.synthetic.vendor import Header, write_prodml
 from ingest.verify import verify
 
 if TYPE_CHECKING:
+    import pytest
     from numpy.typing import NDArray
 
     from archive.index.rows import Row
@@ -136,3 +137,9 @@ def settle(place: Place) -> None:
 
 def digest_of(path: str) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def leave_young(patch: pytest.MonkeyPatch) -> None:
+    """Have writers of this process end before they fold, as they may."""
+    for name in ("fold", "fold_when_due"):
+        patch.setattr(FoldPace, name, lambda _: None)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from fire.scene import (
@@ -20,6 +20,7 @@ from fire.scene import (
     contents,
     digest_of,
     held,
+    leave_young,
     settle,
     stamps,
     truth,
@@ -29,9 +30,6 @@ from fire.work import Deed, begun
 
 from ingest import run
 from ingest.initialise import initialise
-
-if TYPE_CHECKING:
-    from archive.store import Store
 
 FILES = range(9)
 
@@ -75,9 +73,6 @@ class Outcome:
     contents: set[str]
 
 
-def fold_nothing(store: Store, *, at_least: int) -> None: ...
-
-
 def live(place: Place, raw: Path, do: Callable[[str, Deed], None], monkeypatch: pytest.MonkeyPatch) -> Outcome:
     """Lead the life of an archive; after each deed it is checked, done again, and checked to be as it should be."""
     initialise(place.store())
@@ -109,7 +104,7 @@ def live(place: Place, raw: Path, do: Callable[[str, Deed], None], monkeypatch: 
     deed("ingest", ("ingest", tuple(files[:6])), truth(range(6)), of_whole_files)
     for number in (6, 7):
         with monkeypatch.context() as patch:  # a writer that ends before it folds
-            patch.setattr(run, "fold", fold_nothing)
+            leave_young(patch)
             run.ingest(place.store(), [files[number]])
     there = truth(range(8))
     deed("fold", ("fold", ()), there)

@@ -23,6 +23,7 @@ from fire.scene import (
     assert_stored_once,
     begin,
     contents,
+    leave_young,
     samples,
     seen,
     stamps,
@@ -161,7 +162,7 @@ class Archive(RuleBasedStateMachine):
         paths = [self.path(name, number) for number in sorted(numbers)]
         with pytest.MonkeyPatch.context() as patch:
             if not folded:  # who commits need not fold
-                patch.setattr(run, "fold", lambda *_, **__: None)
+                leave_young(patch)
             self.put(name, paths, anew=anew)
         self.came_in(name, numbers)
 

@@ -263,7 +263,7 @@ CALLS: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
     ),
     "spectral flatness": (lambda p: p.dft("time", real=True).spectral_flatness(fmin=20, fmax=100), {"dtype": False}),
     "dispersion": (
-        lambda p: p.dispersion_phase_shift(np.array([100.0, 300, 700]), approx_resolution=5, approx_freq=(10, 60)),
+        lambda p: p.dispersion_phase_shift(np.array([100.0, 300, 700]), approx_resolution=5.3, approx_freq=(10, 60)),
         {"dtype": False, "times": (20, 40)},
     ),
     "tau-p": (
