@@ -42,7 +42,9 @@ def third_party(taken: frozenset[str]) -> tuple[Format, ...]:
         except (ImportError, AttributeError) as error:
             raise InvalidInput(f"{where} cannot be loaded ({error}); mend or uninstall its package") from error
         if not isinstance(fmt, Format):
-            raise InvalidInput(f"{where} is {type(fmt).__name__}, not archive.model.Format; mend or uninstall its package")
+            raise InvalidInput(
+                f"{where} is {type(fmt).__name__}, not archive.model.Format; mend or uninstall its package"
+            )
         if fmt.name in taken or fmt.name in found or ":" in fmt.name:
             raise InvalidInput(f"{where}: the name {fmt.name!r} is taken, or has a colon; its package must use another")
         found[fmt.name] = fmt
