@@ -72,7 +72,9 @@ def _bare(path: Path, fmt: str) -> Callable[[], object] | None:
         return None
     found: dict[str, int] = {}
     with h5py.File(path) as root:
-        root.visititems(lambda name, thing: found.update({name: thing.nbytes} if isinstance(thing, h5py.Dataset) else {}))
+        root.visititems(
+            lambda name, thing: found.update({name: thing.nbytes} if isinstance(thing, h5py.Dataset) else {})
+        )
     name = max(found, key=lambda one: found[one])
 
     def read_hdf5() -> object:
