@@ -14,7 +14,7 @@ UV    := $(BIN)/uv
 JOBS  ?= 2
 ARGS  ?=
 
-.PHONY: help install test style types layers unit prove demo bench lock clean
+.PHONY: help install test style types layers unit prove demo bench formats lock clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ demo: $(STAMP) ## Go the whole way on this machine; ARGS='--url file:///tmp/arch
 bench: $(STAMP) ## Measure reading and ingest against their limits
 	@$(BIN)/python -m bench.read $(ARGS)
 	@$(BIN)/python -m bench.ingest $(ARGS)
+
+formats: $(STAMP) ## Write docs/formats.md from the table of formats
+	@$(BIN)/python tools/formats_page.py
 
 lock: $(STAMP) ## Resolve the dependencies anew into requirements.lock; ARGS=--upgrade takes the newest
 	@$(UV) pip compile --quiet --generate-hashes --python-version 3.12 --all-extras --group dev --no-emit-index-url \

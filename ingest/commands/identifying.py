@@ -57,7 +57,8 @@ def _told(file: Found, raw_format: str | None, options: dict[str, Any]) -> dict[
                 return {"url": file.url, "format": kind.name, "title": kind.title, "beside": kind.beside}
             description = open_format(kind).describe(opened.file)
     except FormatError as error:
-        return {"url": file.url, "error": " ".join(str(error).split())}
+        reason = " ".join(str(error).split())
+        return {"url": file.url, "error": reason if file.url in reason else f"{file.url}: {reason}"}
     return {"url": file.url, "format": kind.name, "title": kind.title} | _described(description)
 
 
