@@ -107,7 +107,19 @@ def _open(file: BinaryIO) -> Any:
     except ImportError as error:
         message = "HDF5 needs h5py, which is not installed; pip install 'lightkeep[ingest]'"
         raise MissingExtra(message) from error
-    root = h5py.File(HeapGuard(file), "r")
+    guard = HeapGuard(file)
+    try:
+        root = h5py.File(guard, "r")
+    except Exception:
+        if guard.trouble is None:
+            raise
+        root = None
+    guard.opening = False
+    trouble, guard.trouble = guard.trouble, None
+    if trouble is not None:
+        if root is not None:
+            root.close()
+        raise trouble
     try:
         check_header(file, root_address(file), "/")
     except FormatError:
