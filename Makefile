@@ -14,7 +14,7 @@ UV    := $(BIN)/uv
 JOBS  ?= 2
 ARGS  ?=
 
-.PHONY: help install test style types layers unit prove demo bench lock clean
+.PHONY: help install test style types layers unit prove demo bench formats lock clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ bench: $(STAMP) ## Measure reading, ingest and commits, side by side with others
 	@$(BIN)/python -m bench.read $(ARGS)
 	@$(BIN)/python -m bench.ingest $(ARGS)
 	@$(BIN)/python -m bench.commit $(ARGS)
+
+formats: $(STAMP) ## Write docs/formats.md from the table of formats
+	@$(BIN)/python tools/formats_page.py
 
 lock: $(STAMP) ## Resolve the dependencies anew into requirements.lock; ARGS=--upgrade takes the newest
 	@$(UV) pip compile --quiet --generate-hashes --python-version 3.12 --all-extras --group dev --no-emit-index-url \

@@ -122,12 +122,13 @@ def patches_of(view: View, names: Sequence[str] | None, first: int = ALWAYS[0], 
 
 def _patch(view: View, table: Table, run: Run) -> Patch:
     dataset = table.dataset
-    coords = {"time": Coord(dims=("time",), values=run.axis(table.spans), units="s"), **dataset.coords}
+    coords = {"time": Coord(dims=("time",), values=run.axis(table.spans), units="s")}
+    coords |= {**dataset.coords, **dataset.positions}
     window = tuple(slice(0, width) for width in dataset.widths)
     for name in sorted(_extra_names(table, run)):
         values = LazyValues(RunArray(view, table, run, (), name), np.dtype("datetime64[ns]"))
         coords[name] = Coord(dims=("time",), values=values, units="s")
-    attrs = {**dataset.attrs, **_shared_attrs(table, run), "dataset": dataset.name}
+    attrs = {**dataset.attrs, **_shared_attrs(table, run), **dataset.given, "dataset": dataset.name}
     return Patch(
         RunArray(view, table, run, window),
         Coords(dataset.dims, coords),

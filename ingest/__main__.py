@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from archive.errors import DamagedData, FormatError, LightkeepError, StoreTrouble
-from ingest.commands import demo, history, keeping, quarantine, reading, writing
+from ingest.commands import demo, history, identifying, keeping, quarantine, reading, writing
 
 __all__ = ["app", "main"]
 
@@ -29,6 +29,8 @@ app = typer.Typer(
 )
 app.command("init")(writing.init)
 app.command("ingest")(writing.ingest)
+app.command("metadata")(writing.metadata)
+app.command("identify")(identifying.identify)
 app.command("ls")(reading.ls)
 app.command("info")(reading.info)
 app.command("explain")(reading.explain)

@@ -174,7 +174,7 @@ def write_granule(
     """
     key = key or layout.new_granule_key(dataset.name, content.time.first)
     writer = _Writer(store, key)
-    units = content.attrs.get("data_units", dataset.attrs.get("data_units"))
+    units = {**dataset.attrs, **content.attrs, **dataset.given}.get("data_units")
     attributes: dict[str, Any] = {} if units is None else {"units": units}
     if content.recorded:
         attributes["coordinates"] = " ".join(content.recorded)
@@ -219,7 +219,7 @@ def write_granule(
 
 def _root_attributes(row: Row, dataset: Dataset, content: GranuleContent, batch: Sequence[str]) -> dict[str, Any]:
     """Return what a granule tells of itself: enough to rebuild its row without the index."""
-    attrs = {**dataset.attrs, **content.attrs}
+    attrs = {**dataset.attrs, **content.attrs, **dataset.given}
     return {
         "lightkeep": {  # first, so that nothing named `sealed` can stand before this one
             "sealed": "0" * 64,

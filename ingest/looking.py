@@ -74,6 +74,8 @@ class Looker:
         for block in description.blocks:
             dataset = dataset_of(block, kind.name, name=self.settings.dataset, codec=self.settings.codec)
             dataset = dataset.reborn(self.lives.get(dataset.name, 1))
+            if self.settings.metadata is not None:
+                dataset = self.settings.metadata.applied(dataset)
             names.append(dataset.name)
             check_same(proposed.setdefault(dataset.name, dataset), dataset)
         blocks = [block for block in description.blocks if block.shape[0]]

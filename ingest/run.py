@@ -12,6 +12,7 @@ from archive.index.commits import Commit, Source
 from archive.index.dataset import Dataset
 from archive.index.sealed import seal, unseal
 from archive.view import View, open_view
+from ingest.correct import correct
 from ingest.fold import FoldPace
 from ingest.ledger import Ledger, read_segments
 from ingest.naming import check_same
@@ -196,6 +197,9 @@ def ingest_found(
                 progress.done(len(result.sources) + len(result.refusals))
     if report.commits:
         committer.fold()
+    if settings.metadata is not None:  # on datasets that were there before, too
+        for name in planner.datasets:
+            correct(store, name, settings.metadata)
     report.known, report.ignored = planner.known, tuple(planner.ignored)
     report.seconds = time.monotonic() - started
     return report

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ingest.metadata import Metadata
+
 __all__ = ["Settings"]
 
 
@@ -27,6 +29,8 @@ class Settings:
         For the places of raw files, as fsspec takes them.
     anew
         Read files again that the archive has, and replace what it made of them.
+    metadata
+        What stands above what files say of themselves.
     """
 
     dataset: str | None = None
@@ -34,3 +38,4 @@ class Settings:
     format: str | None = None
     options: Mapping[str, Any] | None = field(default=None, repr=False)
     anew: bool = False
+    metadata: Metadata | None = None

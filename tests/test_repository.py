@@ -1,5 +1,6 @@
 """What the repository promises about itself: links, layers, lock and targets."""
 
+import importlib.util
 import re
 import subprocess
 import tomllib
@@ -56,3 +57,12 @@ def test_make_help_lists_what_the_readme_and_the_checks_call() -> None:
     assert {"test", "demo", "prove", "bench", "lock", "clean", "help"} <= listed
     called = re.findall(r"`make ([a-z]+)", "".join(page.read_text() for page in PAGES))
     assert set(called) <= listed
+
+
+def test_the_page_of_the_formats_is_that_of_the_table() -> None:
+    spec = importlib.util.spec_from_file_location("formats_page", ROOT / "tools/formats_page.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (ROOT / "docs/formats.md").read_text() == module.page(), "run make formats"

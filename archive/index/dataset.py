@@ -46,6 +46,10 @@ class Dataset:
         Attributes of the first source; rows say where they differ.
     fingerprint
         What identifies the acquisition.
+    given
+        Attributes that a user gave or corrected; they stand above what files say. `None` takes one away.
+    positions
+        Coordinates that a user gave; they stand here alone, and in no granule.
     """
 
     name: str
@@ -59,6 +63,8 @@ class Dataset:
     attrs: Mapping[str, Scalar] = field(default_factory=dict)
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
     incarnation: int = 1
+    given: Mapping[str, Scalar] = field(default_factory=dict)
+    positions: Mapping[str, Coord] = field(default_factory=dict)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -71,6 +77,7 @@ class Dataset:
 
     def to_json(self) -> dict[str, Any]:
         """Return the dataset as JSON."""
+        positions = {name: coord_to_json(coord) for name, coord in self.positions.items()}
         return {
             "name": self.name,
             "incarnation": self.incarnation,
@@ -83,6 +90,8 @@ class Dataset:
             "window": self.window,
             "attrs": dict(self.attrs),
             "fingerprint": dict(self.fingerprint),
+            **({"given": dict(self.given)} if self.given else {}),
+            **({"positions": positions} if positions else {}),
         }
 
     @classmethod
@@ -93,6 +102,7 @@ class Dataset:
                 **data,
                 "dims": tuple(data["dims"]),
                 "coords": {name: coord_from_json(coord) for name, coord in data["coords"].items()},
+                "positions": {name: coord_from_json(coord) for name, coord in data.get("positions", {}).items()},
                 "dtype": np.dtype(data["dtype"]),
                 "step": Fraction(*data["step"]),
                 "chunks": tuple(data["chunks"]),

@@ -1,8 +1,9 @@
-"""Commands that write: `init` and `ingest`."""
+"""Commands that write: `init`, `ingest` and `metadata`."""
 
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from ingest.plan import IngestPlan
     from ingest.run import IngestReport
 
-__all__ = ["ingest", "init"]
+__all__ = ["ingest", "init", "metadata"]
 
 _SHOWN = 20
 
@@ -75,6 +76,12 @@ def ingest(
         str | None,
         typer.Option("--format", metavar="NAME", help="Of the raw files, if not to be found out.", show_default=False),
     ] = None,
+    metadata_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--metadata", metavar="FILE", help="FDSN DAS metadata (JSON), above what files say.", show_default=False
+        ),
+    ] = None,
     options: Options = None,
     source_options: Annotated[
         list[str] | None,
@@ -93,6 +100,7 @@ def ingest(
     Example: `lightkeep ingest raw/2016-03-14 's3://landing/*.h5' s3://bucket/porotomo --jobs 4`
     """
     from archive.codec import CODECS
+    from ingest.metadata import read_metadata
     from ingest.run import ingest as run_ingest
     from ingest.run import plan_ingest
     from ingest.settings import Settings
@@ -110,6 +118,7 @@ def ingest(
         format=raw_format,
         options=storage_options(source_options) or None,
         anew=replace,
+        metadata=None if metadata_file is None else read_metadata(metadata_file),
     )
     if dry_run:
         plan, _, _ = plan_ingest(store, places[:-1], settings)
@@ -149,6 +158,33 @@ def _watch(store: Any, places: list[str], settings: Any, hiring: Any, patience: 
     for number in before:
         signal.signal(number, stop)
     return watched.run()
+
+
+def metadata(
+    url: Url,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="FDSN DAS metadata, as JSON.", show_default=False)],
+    *,
+    dataset: Annotated[
+        str, typer.Option("--dataset", "-d", metavar="NAME", help="The dataset it is of.", show_default=False)
+    ],
+    options: Options = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give or correct the metadata of a dataset: one new snapshot, no data rewritten.
+
+    Names are those of the FDSN DAS metadata standard; channel positions x, y and elevation become coordinates.
+
+    Example: `lightkeep metadata s3://bucket/porotomo fdsn.json --dataset brady`
+    """
+    from ingest.correct import correct
+    from ingest.metadata import read_metadata
+
+    store = opened_store(url, options)
+    changed = correct(store, dataset, read_metadata(file))
+    if as_json:
+        print_json({"url": store.url, "dataset": dataset, "changed": changed})
+    else:
+        typer.echo(f"{dataset}: {'has the metadata of' if changed else 'had all the metadata of'} {file}")
 
 
 def _with_progress(store: Any, places: list[str], settings: Any, run: Any, *, quiet: bool) -> IngestReport:

@@ -54,7 +54,9 @@ def at_edge[**P, R](function: Callable[Concatenate[BinaryIO, P], R]) -> Callable
         except _LIBRARY_ERRORS as error:
             where = watched.name
             if watched.trouble is not None:
-                raise StoreTrouble(f"{where}: reading failed: {watched.trouble}") from watched.trouble
+                # Its frames hold memory of HDF5, which must not be let go of after that.
+                cause, watched.trouble = watched.trouble.with_traceback(None), None
+                raise StoreTrouble(f"{where}: reading failed: {cause}") from cause
             kind = function.__module__.rpartition(".")[2]
             what = str(error) or type(error).__name__
             message = f"{where}: damaged, or not of the format {kind}: {what}; set it aside"

@@ -24,12 +24,14 @@ __all__ = [
     "child",
     "children",
     "first_value",
+    "fits",
     "holds",
     "is_held",
     "is_signed",
     "member",
     "native",
     "opened",
+    "opened_members",
     "read_ordered",
     "read_window",
     "remembered",
@@ -105,7 +107,19 @@ def _open(file: BinaryIO) -> Any:
     except ImportError as error:
         message = "HDF5 needs h5py, which is not installed; pip install 'lightkeep[ingest]'"
         raise MissingExtra(message) from error
-    root = h5py.File(HeapGuard(file), "r")
+    guard = HeapGuard(file)
+    try:
+        root = h5py.File(guard, "r")
+    except Exception:
+        if guard.trouble is None:
+            raise
+        root = None
+    guard.opening = False
+    trouble, guard.trouble = guard.trouble, None
+    if trouble is not None:
+        if root is not None:
+            root.close()
+        raise trouble
     try:
         check_header(file, root_address(file), "/")
     except FormatError:
@@ -159,7 +173,7 @@ def member(root: Any, path: str, file: BinaryIO) -> Any | None:
     return found
 
 
-def children(thing: Any, file: BinaryIO, seen: set[int] | None = None) -> Iterator[Any]:
+def children(thing: Any, file: BinaryIO) -> Iterator[Any]:
     """Give the groups and datasets in a group, none for a dataset; links are passed over.
 
     Parameters
@@ -168,8 +182,6 @@ def children(thing: Any, file: BinaryIO, seen: set[int] | None = None) -> Iterat
         A group or a dataset.
     file
         The file that it lies in.
-    seen
-        Addresses of objects that are not given again; those given are added. Without, each is given.
 
     Raises
     ------
@@ -179,12 +191,40 @@ def children(thing: Any, file: BinaryIO, seen: set[int] | None = None) -> Iterat
     import h5py
 
     for name in thing if isinstance(thing, h5py.Group) else ():
-        link = thing.id.links.get_info(_bytes(name))
-        if link.type != h5py.h5l.TYPE_HARD or (seen is not None and link.u in seen):
+        if thing.id.links.get_info(_bytes(name)).type == h5py.h5l.TYPE_HARD:
+            yield child(thing, name, file)
+
+
+def opened_members(group: Any, path: str, file: BinaryIO, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """Give path and h5py's low-level object of each group and dataset in a group; links are passed over.
+
+    h5py's own objects cost three times as much, and some headers are hundreds of datasets.
+
+    Parameters
+    ----------
+    group
+        The group's low-level object, at this path.
+    file
+        The file that it lies in.
+    seen
+        Addresses of objects that are not given again; those given are added.
+
+    Raises
+    ------
+    FormatError
+        The header of one is damaged.
+    """
+    import h5py
+
+    links = group.links
+    for name in list(group):
+        link = links.get_info(name)
+        if link.type != h5py.h5l.TYPE_HARD or link.u in seen:
             continue
-        if seen is not None:
-            seen.add(link.u)
-        yield child(thing, name, file)
+        seen.add(link.u)
+        where = f"{path.rstrip('/')}/{name.decode('utf-8', 'surrogateescape')}"
+        check_header(file, link.u, where)
+        yield where, h5py.h5o.open(group, name)
 
 
 def array_in(group: Any, name: str, file: BinaryIO) -> Any:
@@ -213,12 +253,24 @@ def array_in(group: Any, name: str, file: BinaryIO) -> Any:
 
 def is_held(array: Any, file: BinaryIO) -> bool:
     """Return whether a file is large enough to hold a dataset of its own and one of its chunks."""
+    return fits(array.id.get_create_plist(), prod(array.id.shape), array.id.dtype.itemsize, file)
+
+
+def fits(properties: Any, count: int, itemsize: int, file: BinaryIO) -> bool:
+    """Return whether a file is large enough for so many values, and for one chunk of them.
+
+    Parameters
+    ----------
+    properties
+        With which the dataset was made.
+    count, itemsize
+        Number of values, and bytes of each.
+    """
     import h5py
 
-    properties, itemsize = array.id.get_create_plist(), array.id.dtype.itemsize
     room = size_of(file) * (_MOST_SHRINKAGE if properties.get_nfilters() else 1)
     chunk = properties.get_chunk() if properties.get_layout() == h5py.h5d.CHUNKED else ()
-    return bool(prod(array.id.shape) * itemsize <= room and prod(chunk) * itemsize <= room)
+    return bool(count * itemsize <= room and prod(chunk) * itemsize <= room)
 
 
 def read_window(array: Any, window: tuple[slice, ...]) -> NDArray[Any]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from archive.errors import FormatError
 from ingest.formats.fields import plain
-from ingest.formats.hdf5 import children, remembered
+from ingest.formats.hdf5 import opened_members, remembered
 from ingest.formats.hdf5_headers import root_address
-from ingest.formats.hdf5_values import value_of
+from ingest.formats.hdf5_values import value_in
 
 __all__ = ["attributes_of", "header_of"]
 
@@ -23,15 +24,19 @@ def attributes_of(thing: Any) -> dict[str, Any]:
     References and sequences of varying length are pointers into the file, not values, and are left out.
     An opened file gives the same answer again without reading it again.
     """
+    # Not by its address: to tell that, HDF5 walks through the whole object, in a damaged one for a minute.
+    return _attributes_at(thing.id, str(thing.name))
+
+
+def _attributes_at(held: Any, place: str) -> dict[str, Any]:
+    """Return the attributes of a low-level object at a path."""
     import h5py
 
     known = remembered()
-    # Not by its address: to tell that, HDF5 walks through the whole object, in a damaged one for a minute.
-    place = str(thing.name)
     if place not in known:
-        count = h5py.h5a.get_num_attrs(thing.id)
-        identifiers = (h5py.h5a.open(thing.id, index=number) for number in range(count))
-        known[place] = {_name(one): plain(_value(thing, one)) for one in identifiers if _holds_values(one)}
+        count = h5py.h5a.get_num_attrs(held)
+        identifiers = (h5py.h5a.open(held, index=number) for number in range(count))
+        known[place] = {_name(one): plain(_value(held, one)) for one in identifiers if _holds_values(one)}
     return dict(known[place])
 
 
@@ -39,13 +44,13 @@ def _name(identifier: Any) -> str:
     return str(identifier.name.decode("utf-8", "surrogateescape"))
 
 
-def _value(thing: Any, identifier: Any) -> Any:
+def _value(held: Any, identifier: Any) -> Any:
     """Return what h5py's `attrs` gives; numbers and texts of fixed length in a third of its time."""
     import h5py
 
     dtype = identifier.dtype
     if dtype.kind not in "iufS" or dtype.shape or identifier.get_space().get_simple_extent_type() == h5py.h5s.NULL:
-        return thing.attrs[_name(identifier)]
+        return h5py.AttributeManager(SimpleNamespace(id=held))[_name(identifier)]
     values = np.empty(identifier.shape, dtype=dtype)
     identifier.read(values)
     return values[()] if not values.shape else values
@@ -68,18 +73,21 @@ def header_of(root: Any, file: BinaryIO, *, values: bool = False) -> dict[str, d
     FormatError
         There are too many objects for a header.
     """
+    import h5py
+
     header: dict[str, dict[str, Any]] = {}
-    waiting, seen = [root], {root_address(file)}
+    waiting, seen = [("/", root["/"].id)], {root_address(file)}
     for _ in range(_MOST_OBJECTS):
         if not waiting:
             return header
-        thing = waiting.pop()
-        attributes = attributes_of(thing)
-        if values and (value := value_of(thing, file)) is not None:
+        place, held = waiting.pop()
+        attributes = _attributes_at(held, place)
+        if values and (value := value_in(held, place, file)) is not None:
             attributes["value"] = value
         if attributes:
-            header[str(thing.name)] = attributes
-        waiting += reversed(list(children(thing, file, seen)))
+            header[place] = attributes
+        if isinstance(held, h5py.h5g.GroupID):
+            waiting += reversed(list(opened_members(held, place, file, seen)))
     raise FormatError(f"more than {_MOST_OBJECTS} objects in one file, or a circle of them; set it aside")
 
 

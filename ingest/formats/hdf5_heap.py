@@ -34,12 +34,21 @@ class HeapGuard(io.RawIOBase):
     ----------
     file
         Any seekable binary file whose reads are never short; it is not closed with this one.
+
+    Attributes
+    ----------
+    opening
+        Whether the library is about to open it. A file that fails to open is never let go of; with the error
+        of a failed read it would hold memory of HDF5, and take the process down at its end. So the library gets zeros
+        then, which it refuses in good order, and `trouble` says why.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__()
         self._file = file
         self._seen: set[int] = set()
+        self.opening = True
+        self.trouble: Exception | None = None
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Move to a position and return it."""
@@ -52,6 +61,16 @@ class HeapGuard(io.RawIOBase):
     def readinto(self, buffer: Buffer, /) -> int:
         """Fill a buffer and return how many bytes there were."""
         view = memoryview(buffer).cast("B")
+        try:
+            return self._read(view)
+        except Exception as error:
+            if not self.opening:
+                raise
+            self.trouble = self.trouble or error.with_traceback(None)  # whose frames hold the library's memory
+            view[:] = bytes(len(view))
+            return len(view)
+
+    def _read(self, view: memoryview) -> int:
         start = self._file.tell()
         count: int = self._file.readinto(view)  # type: ignore[attr-defined]
         if bytes(view[: len(_SIGNATURE)]) == _SIGNATURE and start not in self._seen:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import tempfile
 import warnings
+from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -90,7 +91,7 @@ class DascoreReader:
             warnings.simplefilter("ignore")
             path = Path(folder) / (PurePosixPath(name_of(file)).name or "file")
             _copy(file, path)
-            for reader in self._readers:
+            for reader in _fitting(self._readers, path):
                 try:
                     patches = [patch for patch in reader.read(path) if patch.size]
                 except Exception as error:  # noqa: BLE001 - DASCore's readers raise whatever their libraries do
@@ -109,23 +110,35 @@ def _readers_of(name: str) -> list[Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            from dascore.io.core import FiberIO
-            from dascore.utils.hdf5 import PyTablesReader
+            manager = import_module("dascore.io.core").FiberIO.manager
+            unpickling = import_module("dascore.utils.hdf5").PyTablesReader
     except ImportError as error:
         raise MissingExtra(
             f"dascore:{name} needs DASCore, which is not installed; pip install 'lightkeep[dascore]'"
         ) from error
     if name in _UNPICKLE:
         raise InvalidInput(f"dascore:{name}: DASCore unpickles such files, which runs what their writer put into them")
-    manager = FiberIO.manager
     if name not in manager.known_formats:
         raise NotFound(
             f"dascore:{name}: DASCore knows no such format; it has {', '.join(sorted(manager.known_formats))}"
         )
-    readers = list(manager.yield_fiberio(format=name))
-    if any(getattr(reader.read, "_required_type", None) is PyTablesReader for reader in readers):
+    readers = [reader for reader in manager.yield_fiberio(format=name) if reader.implements_read]
+    if not readers:
+        raise NotFound(f"dascore:{name}: DASCore writes this format, and does not read it")
+    if any(getattr(reader.read, "_required_type", None) is unpickling for reader in readers):
         raise InvalidInput(f"dascore:{name}: DASCore reads such files with PyTables, which unpickles; they are refused")
     return readers
+
+
+def _fitting(readers: list[Any], path: Path) -> list[Any]:
+    """Return the readers of the versions that claim a file, or all of them where none does."""
+    claiming = []
+    for reader in readers if len(readers) > 1 else ():
+        try:
+            claiming += [reader] if reader.get_format(path) == (reader.name, reader.version) else []
+        except Exception:  # noqa: BLE001, S112 - as when they read: whatever their libraries do
+            continue
+    return claiming or readers
 
 
 def _copy(file: BinaryIO, path: Path) -> None:
@@ -141,17 +154,23 @@ def _block_of(patch: Any) -> Block:
     for dim in ordered.dims[1:]:
         units = ordered.coords.coord_map[dim].units
         values = np.asarray(ordered.coords.get_array(dim))
-        coords[dim] = values_coord(values, dim, None if units is None else f"{units:~}".removeprefix("1 "))
+        coords[dim] = values_coord(values, dim, _units_text(units))
     dtype = np.dtype(ordered.data.dtype).newbyteorder("=")
     return Block(dims=tuple(ordered.dims), coords=coords, dtype=dtype, attrs=_attrs_of(patch))
 
 
 def _attrs_of(patch: Any) -> dict[str, Any]:
     said = {name: value for name, value in patch.attrs.model_dump().items() if name not in _NOT_ATTRS}
-    units = patch.attrs.data_units
     kept: dict[str, Any] = {name: value for name, value in said.items() if isinstance(value, (str, int, float, bool))}
-    kept["data_units"] = None if units is None else f"{units:~}".removeprefix("1 ")
+    kept["data_units"] = _units_text(patch.attrs.data_units)
     return attrs_from(kept)
+
+
+def _units_text(units: Any) -> str | None:
+    """Return units, which DASCore holds as a quantity, as text."""
+    if units is None:
+        return None
+    return f"{units.units:~}" if getattr(units, "magnitude", 1) == 1 else f"{units:~}"
 
 
 def _header_of(patch: Any) -> dict[str, Any]:

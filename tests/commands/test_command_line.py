@@ -92,7 +92,19 @@ def test_an_ingest_of_refused_files_ends_with_one(tmp_path: Path) -> None:
 
 
 def test_every_command_has_an_example_in_its_help() -> None:
-    for command in ("init", "ingest", "ls", "info", "explain", "plot", "verify", "repair", "demo"):
+    for command in (
+        "init",
+        "ingest",
+        "metadata",
+        "identify",
+        "ls",
+        "info",
+        "explain",
+        "plot",
+        "verify",
+        "repair",
+        "demo",
+    ):
         assert "Example" in run(command, "--help").stdout
 
 

@@ -13,6 +13,7 @@ import pytest
 import written
 from hdf5_files import HDF5_FILES, HDF5_REAL
 
+from archive.testing import CountingFile, NamedFile
 from ingest.synthetic import write_prodml, write_tdms
 from ingest.synthetic.vendor import Header
 
@@ -45,38 +46,6 @@ class Sample:
     @property
     def is_hdf5(self) -> bool:
         return self.content.startswith(b"\x89HDF")
-
-
-class NamedFile(io.BytesIO):
-    """A file in memory that knows its name."""
-
-    def __init__(self, content: bytes, name: str = "") -> None:
-        super().__init__(content)
-        self.name = name
-
-
-class CountingFile(NamedFile):
-    """A file that notes which bytes were read of it."""
-
-    def __init__(self, content: bytes, name: str = "") -> None:
-        super().__init__(content, name)
-        self.spans: list[tuple[int, int]] = []
-
-    @property
-    def count(self) -> int:
-        return sum(stop - start for start, stop in self.spans)
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        start = self.tell()
-        data = super().read(size)
-        self.spans.append((start, start + len(data)))
-        return data
-
-    def readinto(self, buffer: Any, /) -> int:
-        start = self.tell()
-        count = super().readinto(buffer)
-        self.spans.append((start, start + count))
-        return count
 
 
 @pytest.fixture(scope="session")

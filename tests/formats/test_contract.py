@@ -6,11 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import fsspec
 import numpy as np
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from archive.errors import InvalidInput
+from archive.testing import check_contract
 from archive.units import get_quantity
 from ingest.formats import FORMATS, format_named, identify, open_format
 
@@ -49,6 +46,10 @@ def test_made_samples_are_read_back(made: Any) -> None:
     np.testing.assert_array_equal(whole_of(made), made.samples)
 
 
+def test_the_contract_that_is_offered_to_third_parties_is_kept(sample: Any) -> None:
+    check_contract(reader_of(sample), sample.content, str(sample.path))
+
+
 def test_to_describe_reads_no_samples(sample: Any, counting: Any) -> None:
     file = counting(sample.content, str(sample.path))
     reader_of(sample).describe(file)
@@ -61,36 +62,6 @@ def test_to_sniff_reads_little(sample: Any, counting: Any) -> None:
     file = counting(sample.content, str(sample.path))
     identify(file)
     assert file.count < 1 << 17
-
-
-@settings(deadline=None, max_examples=25)
-@given(data=st.data())
-def test_any_slice_is_the_slice_of_the_whole(sample: Any, data: st.DataObject) -> None:
-    whole = whole_of(sample)
-    window = tuple(
-        data.draw(st.tuples(st.integers(0, size), st.integers(0, size)).map(lambda ends: slice(*sorted(ends))))
-        for size in whole.shape
-    )
-    part = reader_of(sample).read(sample.open(), 0, window)
-    assert part.dtype == whole.dtype
-    np.testing.assert_array_equal(part, whole[window])
-
-
-def test_ends_may_be_open_or_counted_from_the_end(sample: Any) -> None:
-    part = reader_of(sample).read(sample.open(), 0, (slice(-3, None), slice(None, 5)))
-    np.testing.assert_array_equal(part, whole_of(sample)[-3:, :5])
-
-
-def test_a_window_with_a_step_or_too_many_dims_is_a_wrong_call(sample: Any) -> None:
-    for window in ((slice(0, 10, 2),), (slice(None),) * 4):
-        with pytest.raises(InvalidInput):
-            reader_of(sample).read(sample.open(), 0, window)
-
-
-def test_a_block_that_is_not_there_is_a_wrong_call(sample: Any) -> None:
-    number = len(reader_of(sample).describe(sample.open()).blocks)
-    with pytest.raises(InvalidInput, match=f"block {number}"):
-        reader_of(sample).read(sample.open(), number, ())
 
 
 def test_a_narrow_slice_reads_only_a_part(made: Any, counting: Any) -> None:

@@ -6,6 +6,8 @@ import io
 import pickle
 import random
 import resource
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -326,3 +328,27 @@ def test_a_lost_connection_is_no_fault_of_the_file(sample: Any) -> None:
     for call in (reader.describe, lambda file: reader.read(file, 0, ())):
         with pytest.raises(StoreTrouble, match="no answer"):
             call(Failing(sample.content, str(sample.path)))
+
+
+LOST = """
+import io, sys
+from archive.errors import StoreTrouble
+from ingest.formats import format_named, open_format
+
+class Failing(io.BytesIO):
+    def readinto(self, buffer):
+        if self.tell() + len(buffer) > 20:
+            raise TimeoutError("no answer")
+        return super().readinto(buffer)
+
+try:
+    open_format(format_named("prodml")).describe(Failing(open(sys.argv[1], "rb").read()))
+except StoreTrouble:
+    print("lost")
+"""
+
+
+def test_a_connection_lost_at_the_start_of_an_hdf5_file_does_not_end_the_process(make_sample: Any) -> None:
+    path = make_sample("prodml").path
+    done = subprocess.run([sys.executable, "-c", LOST, str(path)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "lost"), done.stderr
