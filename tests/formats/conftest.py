@@ -205,9 +205,15 @@ def sample(request: pytest.FixtureRequest, make_sample: Callable[[str], Sample])
 
 
 @pytest.fixture
-def siblings(sample: Sample) -> int:
-    """Return how many samples there are of a sample's format."""
-    return [fmt for fmt, *_ in MADE.values()].count(sample.format) + [*REAL.values()].count(sample.format)
+def share(sample: Sample) -> Callable[[int], int]:
+    """Return how many trials of a format fall to a sample: a twentieth to each real file, for they are large."""
+    made, real = ([fmt for fmt, *_ in MADE.values()].count(sample.format), [*REAL.values()].count(sample.format))
+
+    def of(trials: int) -> int:
+        each = trials // 20 if made else -(-trials // real)
+        return each if sample.path.name in REAL else -(-(trials - each * real) // made)
+
+    return of
 
 
 @pytest.fixture(scope="session", params=list(MADE))
