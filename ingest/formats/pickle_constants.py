@@ -78,7 +78,8 @@ def constants_of(data: bytes) -> Any:
             if opcode.name == "STOP" and len(stack.items) == 1 and stack.items[0] is not _MARK:
                 return stack.items[0]
             _step(stack, opcode.name, argument)
-    except (LookupError, TypeError, AttributeError, OverflowError) as error:
+    except (LookupError, TypeError, AttributeError, OverflowError, Warning) as error:
+        # pickletools warns of an unknown escape; where warnings are errors, that is an error of the pickle.
         raise ValueError(f"no pickle: {error}") from error
     raise ValueError("the pickle has no end")
 

@@ -54,7 +54,7 @@ def test_a_pickle_that_would_run_a_command_runs_none(protocol: int, tmp_path: An
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b".", b"a.", b"velocity.", b"(.", b"N", b"g5\n.", b"N" * 70_000 + b".", b"\x95."]
+    "data", [b"", b".", b"a.", b"velocity.", b"(.", b"N", b"g5\n.", b"N" * 70_000 + b".", b"\x95.", b"S'\\u'\n."]
 )
 def test_what_is_no_pickle_is_told(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
