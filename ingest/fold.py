@@ -15,7 +15,7 @@ from archive.index.leaves import LeafEntry, LeafTable, encode_leaf
 from archive.index.snapshot import Snapshot
 from archive.store import Get, List
 from ingest.ledger import merge_segments
-from ingest.replacing import halved
+from ingest.replacing import halved, read_leaves
 from ingest.swap import Base, Change, successor, swap
 
 if TYPE_CHECKING:
@@ -183,8 +183,7 @@ def _merge_leaves(
     touched = list(
         {leaf.key: leaf for number in homes for leaf in [*ordered[number : number + 1], *near[number]]}.values()
     )
-    replies = store.wave([Get(leaf.key) for leaf in touched])
-    tables = {leaf.key: LeafTable(leaf, reply.data, dataset) for leaf, reply in zip(touched, replies, strict=True)}
+    tables = {table.entry.key: table for table in read_leaves(store, touched, dataset)}
     kept: list[LeafEntry] = []
     objects: list[tuple[str, bytes]] = []
     for number in range(max(len(ordered), 1)):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from archive.index.snapshot import Snapshot
     from archive.store import Store
 
-__all__ = ["Ledger", "encode_segment", "merge_segments", "read_segments", "without_contents"]
+__all__ = ["Ledger", "encode_segment", "merge_segments", "read_by_segment", "read_segments", "without_contents"]
 
 _COLUMNS = ("url", "size", "stamp", "sha256", "format", "version", "dataset", "rows")
 
@@ -83,16 +83,20 @@ def read_segments(store: Store, entries: Sequence[LedgerEntry]) -> list[Source]:
     DamagedData
         A segment is missing or altered.
     """
-    sources: list[Source] = []
-    for entry, reply in zip(
-        entries, store.wave([Get(entry.key) for entry in entries], return_errors=True), strict=True
-    ):
+    return [source for _, sources in read_by_segment(store, entries) for source in sources]
+
+
+def read_by_segment(store: Store, entries: Sequence[LedgerEntry]) -> list[tuple[LedgerEntry, list[Source]]]:
+    """Return some segments, each with its sources, in one wave of requests; see `read_segments`."""
+    found = []
+    replies = store.wave([Get(entry.key) for entry in entries], return_errors=True)
+    for entry, reply in zip(entries, replies, strict=True):
         if isinstance(reply, NotFound):
             raise DamagedData(f"{entry.key}: this part of the ledger is missing; run lightkeep repair")
         if isinstance(reply, BaseException):
             raise reply
-        sources.extend(_decode(entry, bytes(reply.data)))
-    return sources
+        found.append((entry, _decode(entry, bytes(reply.data))))
+    return found
 
 
 def _decode(entry: LedgerEntry, body: bytes) -> list[Source]:
@@ -192,12 +196,14 @@ def _without_twins(
 
 
 def without_contents(
-    store: Store, snapshot: Snapshot, gone: frozenset[str], heard: frozenset[str] = frozenset()
+    segments: Iterable[tuple[LedgerEntry, list[Source]]], gone: frozenset[str], heard: frozenset[str] = frozenset()
 ) -> tuple[tuple[LedgerEntry, ...], list[tuple[str, bytes]], int]:
     """Return the ledger without the sources of some contents, the objects to be put, and how many are forgotten.
 
     Parameters
     ----------
+    segments
+        The ledger as `read_by_segment` gives it.
     heard
         Those of which a part is still stored: their names stay, without rows, so that they can come again and
         a changed file is known for what it is.
@@ -205,8 +211,7 @@ def without_contents(
     kept: list[LedgerEntry] = []
     objects: list[tuple[str, bytes]] = []
     forgotten: set[str] = set()
-    for entry in snapshot.ledger:
-        sources = read_segments(store, [entry])
+    for entry, sources in segments:
         left = [
             source if source.sha256 not in gone else replace(source, rows=())
             for source in sources

@@ -10,7 +10,7 @@ from archive.errors import NotFound
 from archive.index import layout
 from archive.index.snapshot import REMOVED_DIGITS
 from ingest.fold import fold
-from ingest.ledger import without_contents
+from ingest.ledger import read_by_segment, without_contents
 from ingest.replacing import rows_of, with_rows_replaced
 from ingest.rewrite import Part, rewrite, sources_of
 from ingest.swap import Base, Change, change, successor
@@ -85,7 +85,9 @@ def remove(store: Store, name: str, first: int | None = None, last: int | None =
         gone, parts = _split(rows, first, last)
         left = trimmed(store, dataset, parts)
         lost = contents_of(gone)
-        ledger, segments, forgotten = without_contents(store, old, lost, _held(store, old, name, rows, parts))
+        ledger, segments, forgotten = without_contents(
+            read_by_segment(store, old.ledger), lost, _held(store, old, name, rows, parts)
+        )
         kept = sum(row.time.size for row in left)
         done.update(
             granules=len(rows) - len({row.replaces[0] for row in left}),
@@ -152,9 +154,9 @@ def contents_of(parts: Iterable[Part]) -> frozenset[str]:
     return frozenset(source.sha256 for part in parts for source in sources_of(part))
 
 
-def removed_ids(old: Snapshot, rows: Sequence[Row]) -> dict[int, tuple[str, ...]]:
+def removed_ids(old: Snapshot, rows: Sequence[Row]) -> dict[int, frozenset[str]]:
     """Return what a snapshot remembers of removed rows, with some more; what is long ago is forgotten."""
     now = time.time_ns()
-    names = {name[:REMOVED_DIGITS] for row in rows for name in (row.id, *row.replaces)}
+    names = frozenset(name[:REMOVED_DIGITS] for row in rows for name in (row.id, *row.replaces))
     lately = {when: ids for when, ids in old.removed.items() if when > now - _REMEMBERED}
-    return {**lately, max(now, *lately, 0): tuple(sorted(names))}
+    return {**lately, max(now, *lately, 0): names}

@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ingest.fold import fold
-from ingest.ledger import merge_segments, read_segments, without_contents
+from ingest.ledger import merge_segments, read_by_segment, without_contents
 from ingest.remove import removed_ids, trimmed
 from ingest.replacing import rows_of, with_rows_replaced
 from ingest.rewrite import Part
 from ingest.swap import Base, Change, change, successor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from archive.index.commits import Source
     from archive.index.dataset import Dataset
@@ -47,7 +47,9 @@ def supersede(
 
     def edit(base: Base) -> Change:
         old = base.snapshot
-        leaving = contents - _elsewhere(store, old, contents, sources)
+        segments = read_by_segment(store, old.ledger)
+        known = [source for _, held in segments for source in held]
+        leaving = contents - _elsewhere(known, contents, sources)
         held = {**{name: dataset for name, dataset in datasets.items() if name not in old.datasets}, **old.datasets}
         state = replace(old, datasets=held)
         gone: list[Row] = []
@@ -64,7 +66,7 @@ def supersede(
             leaves, put = with_rows_replaced(store, replace(state, leaves=leaves), name, live, [*fresh, *rest])
             gone += live
             objects += put
-        ledger, forgotten, _ = without_contents(store, old, leaving)
+        ledger, forgotten, _ = without_contents(segments, leaving)
         ledger, put = merge_segments(store, replace(old, ledger=ledger), sources, forgotten)
         note = f"replace {len(gone)} granules by {len(rows)}"
         stay = {row.id for row in rows}
@@ -83,14 +85,13 @@ def supersede(
     return made
 
 
-def _elsewhere(store: Store, old: Snapshot, contents: frozenset[str], sources: Sequence[Source]) -> frozenset[str]:
+def _elsewhere(known: Iterable[Source], contents: frozenset[str], sources: Sequence[Source]) -> frozenset[str]:
     """Return the contents that other files hold too, which do not come in now."""
     coming = {source.url for source in sources}
     anew = {source.sha256 for source in sources}
-    held = read_segments(store, old.ledger)
     return frozenset(
         source.sha256
-        for source in held
+        for source in known
         if source.sha256 in contents and source.sha256 not in anew and source.url not in coming
     )
 

@@ -73,7 +73,7 @@ class Snapshot:
     ledger: tuple[LedgerEntry, ...] = ()
     tags: Mapping[str, int] = field(default_factory=dict)
     incarnations: Mapping[str, int] = field(default_factory=dict)
-    removed: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    removed: Mapping[int, frozenset[str]] = field(default_factory=dict)
     oldest: int = 0
     history: tuple[tuple[int, int, str], ...] = ()
 
@@ -105,7 +105,7 @@ class Snapshot:
             "ledger": [asdict(entry) for entry in self.ledger],
             "tags": dict(self.tags),
             "incarnations": dict(self.incarnations),
-            "removed": [[when, list(ids)] for when, ids in self.removed.items()],
+            "removed": [[when, sorted(ids)] for when, ids in self.removed.items()],
             "oldest": self.oldest,
             "history": [list(entry) for entry in self.history],
         }
@@ -131,7 +131,7 @@ class Snapshot:
                 **held,
                 "datasets": {dataset.name: dataset for dataset in datasets},
                 "leaves": tuple(_leaf(values) for values in zip(*leaves.values(), strict=True)),
-                "removed": {when: tuple(ids) for when, ids in held["removed"]},
+                "removed": {when: frozenset(ids) for when, ids in held["removed"]},
                 "ledger": tuple(LedgerEntry(**entry) for entry in held["ledger"]),
                 "history": tuple((number, created, note) for number, created, note in held["history"]),
             }

@@ -40,18 +40,10 @@ _SECONDS = {"units": "seconds since 1970-01-01"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Layout:
-    """Where a file keeps its samples."""
+class _Layout(hdf5.Ordered):
+    """Where a file keeps its samples and their stamps."""
 
-    data: Any
     times: Any
-    order: tuple[int, int]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Samples, channels."""
-        time, channel = (self.data.shape[axis] for axis in self.order)
-        return time, channel
 
 
 @at_edge

@@ -47,18 +47,10 @@ _UNITS = (1, 10**3, 10**6, 10**9)  # in a second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Layout:
-    """Where a file keeps its samples."""
+class _Layout(hdf5.Ordered):
+    """Where a file keeps its samples and their stamps."""
 
-    data: Any
     times: Any
-    order: tuple[int, int]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Samples, channels."""
-        time, channel = (self.data.shape[axis] for axis in self.order)
-        return time, channel
 
 
 @at_edge

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "Ordered",
     "array_in",
     "child",
     "children",
@@ -43,6 +45,20 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MOST_SHRINKAGE = 1100  # deflate makes 1032 bytes of one at best
 _remembered: ContextVar[dict[str, dict[str, Any]] | None] = ContextVar("_remembered", default=None)
 _shared: ContextVar[tuple[BinaryIO, list[Any]] | None] = ContextVar("_shared", default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordered:
+    """Samples in a file, and which of its axes are time and channels."""
+
+    data: Any
+    order: tuple[int, int]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Samples, channels."""
+        time, channel = (self.data.shape[axis] for axis in self.order)
+        return time, channel
 
 
 def is_signed(file: BinaryIO) -> bool:

@@ -7,7 +7,6 @@ channels were left out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -40,20 +39,6 @@ __all__ = ["describe", "read", "sniff"]
 
 _MARKS = ("acqSpec", "cableSpec", "data", "fileVersion", "header")
 _SAID = ("dataScale", "dt", "dx", "experiment", "gaugeLength", "instrument", "name", "time", "unit")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Layout:
-    """Where a file keeps its samples, and in which order."""
-
-    data: Any
-    order: tuple[int, int]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Samples, channels."""
-        time, distance = (self.data.shape[axis] for axis in self.order)
-        return time, distance
 
 
 @at_edge
@@ -97,15 +82,15 @@ def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
         return hdf5.read_ordered(layout.data, layout.order, ranges_of(window, layout.shape))
 
 
-def _layout_of(root: Any, file: BinaryIO) -> _Layout:
+def _layout_of(root: Any, file: BinaryIO) -> hdf5.Ordered:
     data = hdf5.array_in(root, "data", file)
     names = value_at(root, "header/dimensionNames", file) or ["time", "distance"]
     if not isinstance(names, list) or sorted(map(str, names)) != ["distance", "time"] or len(data.shape) != len(names):
         raise FormatError(f"/data: dims {names} and shape {data.shape}, time and distance are needed; set it aside")
-    return _Layout(data=data, order=(names.index("time"), names.index("distance")))
+    return hdf5.Ordered(data=data, order=(names.index("time"), names.index("distance")))
 
 
-def _time_of(root: Any, file: BinaryIO, layout: _Layout, said: dict[str, Any]) -> Coord:
+def _time_of(root: Any, file: BinaryIO, layout: hdf5.Ordered, said: dict[str, Any]) -> Coord:
     """Return the times: sample n lies n · dt after `time`, and the first need not be number 0."""
     step = number(said, "dt", positive=True)
     (start,) = nanoseconds(np.array([number(said, "time")], dtype=np.float64))
@@ -114,7 +99,7 @@ def _time_of(root: Any, file: BinaryIO, layout: _Layout, said: dict[str, Any]) -
     return steady_time(int(start) + round(skipped * step * 1e9), 1 / step, layout.shape[0])
 
 
-def _distance_of(root: Any, file: BinaryIO, layout: _Layout, said: dict[str, Any]) -> Coord:
+def _distance_of(root: Any, file: BinaryIO, layout: hdf5.Ordered, said: dict[str, Any]) -> Coord:
     group = hdf5.child(root, "header", file)
     numbers = hdf5.array_in(group, "channels", file)
     if numbers.shape != (layout.shape[1],) or numbers.dtype.kind not in "iu" or not layout.shape[1]:
