@@ -18,6 +18,7 @@ from archive.units import get_quantity, is_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import xarray as xr
     from numpy.typing import NDArray
@@ -325,6 +326,25 @@ class PatchIO:
         from archive.xarray import patch_to_xarray
 
         return patch_to_xarray(self._patch)
+
+    def write(self, path: str | Path, format: str) -> Path:  # noqa: A002 - the word that users know
+        """Write the Patch as one file of another format, and return its path.
+
+        Parameters
+        ----------
+        path
+            A file that is not there yet.
+        format
+            `"prodml"`, `"segy"`, `"miniseed"`, `"wav"`, `"netcdf"` or `"hdf5"`.
+
+        Raises
+        ------
+        InvalidInput
+            The format cannot hold what the Patch has, or there is such a file already.
+        """
+        from archive.export import write
+
+        return write(self._patch, path, format)
 
 
 def load_patches(patches: Sequence[Patch], limit: int | None = LIMIT) -> None:

@@ -19,6 +19,7 @@ from ingest.formats.edge import at_edge
 from ingest.formats.fields import (
     attrs_from,
     channel_coord,
+    float_of,
     in_units,
     nanoseconds,
     ranges_of,
@@ -87,6 +88,7 @@ def describe(file: BinaryIO) -> Description:
                 {
                     "data_category": "DAS",
                     "data_units": units_of(hdf5.first_value(said, "data_units", "units")),
+                    "scale_factor": float_of(said.get("scale_factor")),
                     "gauge_length": in_units(said.get("gauge_length"), said.get("gauge_length_units"), "m"),
                 }
             ),
