@@ -63,7 +63,9 @@ def write(patch: Patch, path: str | Path, format: str) -> Path:  # noqa: A002 - 
     except ModuleNotFoundError as error:
         if isinstance(error, MissingExtra):
             raise
-        raise MissingExtra(f"{title} needs {error.name}, which is not installed; pip install 'lightkeep[all]'") from error
+        raise MissingExtra(
+            f"{title} needs {error.name}, which is not installed; pip install 'lightkeep[all]'"
+        ) from error
     except OSError as error:
         if isinstance(error, StoreTrouble):
             raise

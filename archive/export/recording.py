@@ -87,7 +87,9 @@ class Recording:
         if axis.pieces > 1:
             line = TimeAxis.line(axis.first, step, axis.size)
             if np.abs(line.to_ns() - axis.to_ns()).max() > 1:
-                raise self.says(f"its times lie on {axis.pieces} lines and the format has one; {_ELSEWHERE}, or chunk it")
+                raise self.says(
+                    f"its times lie on {axis.pieces} lines and the format has one; {_ELSEWHERE}, or chunk it"
+                )
         return step
 
     def rate(self) -> Fraction:

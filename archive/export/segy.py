@@ -7,7 +7,7 @@ SEG Technical Standards Committee, *SEG Y rev 1 Data Exchange format* (2002), se
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from archive.coords import Coord
     from archive.export.recording import Recording
 
 __all__ = ["write"]
@@ -105,7 +106,9 @@ def _positions(recording: Recording) -> dict[int, NDArray[np.int64]]:
     fields: dict[int, NDArray[np.int64]] = {}
     plane, height = ("x", "y"), ("elevation",)
     for names, scalar in ((plane, TraceField.SourceGroupScalar), (height, TraceField.ElevationScalar)):
-        held = {name: coords.get_array(name).astype(float) for name in names if _in_metres(coords.get(name))}
+        held = {
+            name: coords.get_array(name).astype(float) for name in names if name in coords and _in_metres(coords[name])
+        }
         if not held:
             continue
         scale = next((scale for scale in _SCALES if all(_whole(array * scale) for array in held.values())), None)
@@ -119,8 +122,8 @@ def _positions(recording: Recording) -> dict[int, NDArray[np.int64]]:
     return fields
 
 
-def _in_metres(coord: Any) -> bool:
-    return coord is not None and len(coord.dims) == 1 and coord.dims != ("time",) and coord.units == "m"
+def _in_metres(coord: Coord) -> bool:
+    return len(coord.dims) == 1 and coord.dims != ("time",) and coord.units == "m"
 
 
 def _whole(values: NDArray[np.float64]) -> bool:

@@ -44,7 +44,7 @@ def export(
 ) -> None:
     """Write a selection as files of another format: one for each contiguous run.
 
-    Example: `lightkeep export s3://bucket/porotomo --time 2016-03-14T08:00 2016-03-14T08:01 --format segy -O minute.sgy`
+    Example: `lightkeep export s3://bucket/porotomo --dataset brady --chunk 60 --format segy -O minutes/`
     """
     spool = open_spool(url, options, dataset, time=time, distance=distance, as_of=as_of)
     if chunk is not None:
