@@ -269,7 +269,7 @@ class Patch(Operations, np.lib.mixins.NDArrayOperatorsMixin):
             if name not in changed and base in changed and edge in {"min", "max", "step"}:
                 changed = changed.update({base: _moved(changed[base], edge, value, base)})
             else:
-                old = changed[name] if name in changed else None
+                old = changed[name] if name in changed else None  # noqa: SIM401 - no KeyError
                 changed = changed.update({name: _coord(name, value, old)})
         return self.new(coords=changed)
 

@@ -31,6 +31,8 @@ def write(recording: Recording, path: Path) -> None:
         root.attrs["format"] = "H5Simple"
         times = root.create_dataset("timestamp", data=recording.axis.to_ns())
         times.attrs["units"] = "nanoseconds since 1970-01-01T00:00:00 UTC"
+        if (rate := recording.steady_rate()) is not None:
+            times.attrs["sampling_rate"] = rate
         values = labels.to_numpy()
         beside = root.create_dataset(recording.dim, data=values.astype("S") if values.dtype.kind == "U" else values)
         if labels.units is not None:

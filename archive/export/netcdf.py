@@ -36,6 +36,8 @@ def write(recording: Recording, path: Path) -> None:
         root.dimensions = dict(zip(patch.dims, patch.shape, strict=True))
         for name, coord in patch.coords.items():
             _put_coord(root, name, coord)
+        if (rate := recording.steady_rate()) is not None:
+            root["time"].attrs["sampling_rate"] = rate
         name = str(patch.attrs.get("data_type") or "data").replace("/", "_")
         data = root.create_variable(name if name not in patch.coords else "data", patch.dims, patch.dtype)
         for part, samples in recording.blocks():

@@ -96,6 +96,11 @@ class Recording:
         """Return samples a second; see `step`."""
         return _NANO / self.step()
 
+    def steady_rate(self) -> float | None:
+        """Return samples a second where the times are one line, else `None`."""
+        axis = self.axis
+        return float(_NANO / axis.step) if axis.pieces == 1 and axis.step else None
+
     def no_scale(self) -> None:
         """Raise an error if samples are still to be multiplied, and the format cannot say so."""
         scale, offset = (self.patch.attrs.get(name) for name in ("scale_factor", "add_offset"))
@@ -122,19 +127,26 @@ class Recording:
         return first, step
 
     def numbers(self, array: NDArray[Any], kinds: tuple[str, ...]) -> NDArray[Any]:
-        """Return samples in the first of some types that holds all of them exactly.
+        """Return samples in a type that holds all of them exactly: the first that always does, else the last that can.
+
+        Parameters
+        ----------
+        array
+            The samples.
+        kinds
+            Types that the format knows, from narrow to wide.
 
         Raises
         ------
         InvalidInput
             None does.
         """
-        for kind in kinds:
-            dtype = np.dtype(kind)
-            if dtype.kind == "f" and array.dtype.kind in "iu":
-                continue  # counts stay counts
-            if np.can_cast(array.dtype, dtype) or _fits(array, dtype):
-                return array.astype(dtype)
+        # Counts stay counts.
+        known = [np.dtype(kind) for kind in kinds if (np.dtype(kind).kind == "f") == (array.dtype.kind == "f")]
+        found = next((dtype for dtype in known if np.can_cast(array.dtype, dtype)), None)
+        found = found or next((dtype for dtype in reversed(known) if _fits(array, dtype)), None)
+        if found is not None:
+            return array.astype(found, copy=False)
         kept = ", ".join(np.dtype(kind).name for kind in kinds)
         raise self.says(f"its {array.dtype.name} samples fit none of {kept} exactly; convert them, or {_ELSEWHERE}")
 

@@ -79,10 +79,11 @@ def describe(file: BinaryIO) -> Description:
     with hdf5.opened(file) as root:
         layout = _layout_of(root, file)
         said = attributes_of(root) | attributes_of(layout.data)
+        rate = float_of(attributes_of(layout.times).get("sampling_rate"))  # stamps of whole ns tell none as well
         dim, coord = _channels_of(root, file, layout.shape[1])
         block = Block(
             dims=("time", dim),
-            coords=recorded_times(_stamps_of(layout.times[:])) | {dim: coord},
+            coords=recorded_times(_stamps_of(layout.times[:]), rate) | {dim: coord},
             dtype=hdf5.native(layout.data.dtype),
             attrs=attrs_from(
                 {
