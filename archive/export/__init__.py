@@ -6,7 +6,6 @@ beside the dims that a format has no place for stay behind; NetCDF keeps most.
 
 from __future__ import annotations
 
-import os
 import uuid
 from importlib import import_module
 from pathlib import Path
@@ -54,15 +53,16 @@ def write(patch: Patch, path: str | Path, format: str) -> Path:  # noqa: A002 - 
     title, module, _ = FORMATS[format]
     target = Path(path)
     recording = recording_of(patch, title)
+    if target.exists():
+        raise InvalidInput(_there(target))
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         import_module(module).write(recording, part)
-        os.link(part, target)  # unlike a rename, it never replaces what another has put there
+        target.open("xb").close()  # so that it takes the place of nothing that another has put there
+        part.replace(target)
     except FileExistsError as error:
-        raise InvalidInput(f"{target}: there is such a file already; give another name") from error
+        raise InvalidInput(_there(target)) from error
     except ModuleNotFoundError as error:
-        if isinstance(error, MissingExtra):
-            raise
         raise MissingExtra(
             f"{title} needs {error.name}, which is not installed; pip install 'lightkeep[all]'"
         ) from error
@@ -73,3 +73,7 @@ def write(patch: Patch, path: str | Path, format: str) -> Path:  # noqa: A002 - 
     finally:
         part.unlink(missing_ok=True)
     return target
+
+
+def _there(target: Path) -> str:
+    return f"{target}: there is such a file already; give another name"

@@ -133,7 +133,7 @@ def test_dascore_reads_prodml_alike(step: Fraction, tmp_path: Path) -> None:
     (theirs,) = quietly(lambda: dascore.read(path, file_format="PRODML", file_version="2.1"))
     theirs = theirs.transpose("time", "distance")
     np.testing.assert_array_equal(theirs.data, one.data)
-    apart = theirs.coords.get_array("time").astype("i8") - one.get_array("time").astype("i8")
+    apart = theirs.coords.get_array("time").astype("M8[ns]").astype("i8") - one.get_array("time").astype("i8")
     assert np.abs(apart).max() <= (0 if step.denominator == 1 else 1000)  # it takes the ends in µs
     np.testing.assert_allclose(theirs.coords.get_array("distance"), one.get_array("distance"), rtol=1e-12)
     assert (theirs.attrs.gauge_length, str(theirs.attrs.data_units)) == (10.0, "1.0 m / s")
