@@ -125,7 +125,7 @@ def test_segy_tells_the_part_of_a_second(delay: int, tmp_path: Path) -> None:
 # -- the libraries of others ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("step", [Fraction(2_000_000), Fraction(10**9, 300)])
+@pytest.mark.parametrize("step", [Fraction(2_000_000), Fraction(125_000)])
 def test_dascore_reads_prodml_alike(step: Fraction, tmp_path: Path) -> None:
     one = patch(samples("f4", (301, 7)), step=step)
     path = one.io.write(tmp_path / "one.h5", "prodml")
@@ -134,9 +134,19 @@ def test_dascore_reads_prodml_alike(step: Fraction, tmp_path: Path) -> None:
     theirs = theirs.transpose("time", "distance")
     np.testing.assert_array_equal(theirs.data, one.data)
     apart = theirs.coords.get_array("time").astype("M8[ns]").astype("i8") - one.get_array("time").astype("i8")
-    assert np.abs(apart).max() <= (0 if step.denominator == 1 else 1000)  # it takes the ends in µs
+    assert not apart.any()
     np.testing.assert_allclose(theirs.coords.get_array("distance"), one.get_array("distance"), rtol=1e-12)
     assert (theirs.attrs.gauge_length, str(theirs.attrs.data_units)) == (10.0, "1.0 m / s")
+
+
+def test_prodml_stamps_of_a_third_of_a_millisecond_are_rounded_each_by_itself(tmp_path: Path) -> None:
+    # DASCore 0.1.24 makes a step of whole microseconds of these, and drifts: the file itself is looked at.
+    path = patch(step=Fraction(10**9, 300)).io.write(tmp_path / "one.h5", "prodml")
+    with h5py.File(path) as root:
+        raw = root["Acquisition/Raw[0]"]
+        exact = [START // 1000 + round(Fraction(number * 10**6, 300)) for number in range(500)]
+        assert raw["RawDataTime"][:].tolist() == exact
+        assert raw.attrs["OutputDataRate"] == 300
 
 
 @pytest.mark.parametrize("dtype", ["i2", "i4", "f4", "f8"])
