@@ -18,6 +18,7 @@ from archive.units import get_quantity, is_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import xarray as xr
     from numpy.typing import NDArray
@@ -268,7 +269,7 @@ class Patch(Operations, np.lib.mixins.NDArrayOperatorsMixin):
             if name not in changed and base in changed and edge in {"min", "max", "step"}:
                 changed = changed.update({base: _moved(changed[base], edge, value, base)})
             else:
-                old = changed.get(name, None)
+                old = changed[name] if name in changed else None  # noqa: SIM401 - no KeyError
                 changed = changed.update({name: _coord(name, value, old)})
         return self.new(coords=changed)
 
@@ -325,6 +326,25 @@ class PatchIO:
         from archive.xarray import patch_to_xarray
 
         return patch_to_xarray(self._patch)
+
+    def write(self, path: str | Path, format: str) -> Path:  # noqa: A002 - the word that users know
+        """Write the Patch as one file of another format, and return its path.
+
+        Parameters
+        ----------
+        path
+            A file that is not there yet.
+        format
+            `"prodml"`, `"segy"`, `"miniseed"`, `"wav"`, `"netcdf"` or `"hdf5"`.
+
+        Raises
+        ------
+        InvalidInput
+            The format cannot hold what the Patch has, or there is such a file already.
+        """
+        from archive.export import write
+
+        return write(self._patch, path, format)
 
 
 def load_patches(patches: Sequence[Patch], limit: int | None = LIMIT) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from archive.errors import DamagedData, FormatError, LightkeepError, StoreTrouble
-from ingest.commands import demo, history, identifying, keeping, quarantine, reading, writing
+from ingest.commands import demo, exporting, history, identifying, keeping, quarantine, reading, writing
 
 __all__ = ["app", "main"]
 
@@ -35,6 +35,7 @@ app.command("ls")(reading.ls)
 app.command("info")(reading.info)
 app.command("explain")(reading.explain)
 app.command("plot")(reading.plot)
+app.command("export")(exporting.export)
 app.command("compact")(history.compact)
 app.command("gc")(history.gc)
 app.command("tag")(history.tag)

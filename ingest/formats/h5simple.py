@@ -19,6 +19,7 @@ from ingest.formats.edge import at_edge
 from ingest.formats.fields import (
     attrs_from,
     channel_coord,
+    float_of,
     in_units,
     nanoseconds,
     ranges_of,
@@ -70,15 +71,17 @@ def describe(file: BinaryIO) -> Description:
     with hdf5.opened(file) as root:
         layout = _layout_of(root, file)
         said = attributes_of(root) | attributes_of(layout.data)
+        rate = float_of(attributes_of(layout.times).get("sampling_rate"))  # stamps of whole ns tell none as well
         dim, coord = _channels_of(root, file, layout.shape[1])
         block = Block(
             dims=("time", dim),
-            coords=recorded_times(_stamps_of(layout.times[:])) | {dim: coord},
+            coords=recorded_times(_stamps_of(layout.times[:]), rate) | {dim: coord},
             dtype=hdf5.native(layout.data.dtype),
             attrs=attrs_from(
                 {
                     "data_category": "DAS",
                     "data_units": units_of(hdf5.first_value(said, "data_units", "units")),
+                    "scale_factor": float_of(said.get("scale_factor")),
                     "gauge_length": in_units(said.get("gauge_length"), said.get("gauge_length_units"), "m"),
                 }
             ),

@@ -163,7 +163,9 @@ def _times(root: Any, dim: str, size: int, ties: Ties | None, file: BinaryIO) ->
         array = hdf5.array_in(root, dim, file)
         if array.shape != (size,):
             raise FormatError(f"{array.name}: {array.shape} stamps for {size} samples; set the file aside")
-        return [(slice(0, size), recorded_times(times_of(array[:], attributes_of(array))))]
+        said = attributes_of(array)
+        stamps = times_of(array[:], said)
+        return [(slice(0, size), recorded_times(stamps, float_of(said.get("sampling_rate"))))]
     return [
         (rows, {"time": Coord(dims=("time",), values=axis, units="s")}) for rows, axis in ties.times(root, size, file)
     ]
