@@ -91,8 +91,8 @@ def open_raw(
     MissingExtra
         Reading raw files is not installed.
     """
-    places = [source] if isinstance(source, str) or hasattr(source, "__fspath__") else list(source)
-    if not places or not all(isinstance(place, str) or hasattr(place, "__fspath__") for place in places):
+    places = [source] if isinstance(source, (str, os.PathLike)) else list(source)
+    if not places or not all(isinstance(place, (str, os.PathLike)) for place in places):
         raise InvalidInput(f"raw files are named by paths and URLs, not by {source!r}")
     names = [os.fspath(place) for place in places]
     root = raw_root(names, format=format, options=storage_options, progress=progress)
@@ -150,12 +150,12 @@ def spool(source: Spool | Patch | Iterable[Patch | Place] | Place, **options: An
         return source
     if isinstance(source, Patch):
         return spool_of([source])
-    if isinstance(source, str) or hasattr(source, "__fspath__"):
+    if isinstance(source, (str, os.PathLike)):
         place = os.fspath(source)
         opener: Any = open if _is_archive(place, options.get("storage_options")) else open_raw
         return _opened(opener, place, options)
     items = list(source) if isinstance(source, Iterable) else [None]
-    if items and all(isinstance(item, str) or hasattr(item, "__fspath__") for item in items):
+    if items and all(isinstance(item, (str, os.PathLike)) for item in items):
         return _opened(open_raw, items, options)
     if not all(isinstance(item, Patch) for item in items):
         raise InvalidInput("spool() takes Patches, a Spool, the URL of an archive, or raw files")

@@ -84,10 +84,10 @@ class Finder(Protocol):
         self,
         places: Sequence[str],
         *,
-        format: str | None,
+        format: str | None,  # noqa: A002 - the word for it
         options: Mapping[str, Any],
         progress: bool | None,
-        keep: bool,  # noqa: A002 - the word for it
+        keep: bool,
     ) -> Findings:
         """Return what lies in some places, from the index of an earlier look where that still holds."""
         ...

@@ -156,7 +156,8 @@ class Spool:
     """A lazy collection of Patches. Nothing is read until a Patch's samples are asked for.
 
     Over an archive it holds one Patch for each contiguous run of each dataset, as one pinned snapshot
-    has it; over raw files, one for each block of each file; over a list, the Patches of the list. Every method returns a new Spool.
+    has it; over raw files, one for each block of each file; over a list, the Patches of the list.
+    Every method returns a new Spool.
     """
 
     def __init__(self, root: Root, steps: tuple[Step, ...] = ()) -> None:

@@ -107,14 +107,14 @@ def look_at(
     found = scan(places, options)
     index = RawIndex.of([_absolute(place) for place in places], _readers(format)) if keep else RawIndex(None)
     looker = Looker(Ledger(()), Settings(format=format, options=options), {})
-    look = partial(_look_at_all, index=index, looker=looker, progress=_shown(progress))
-    looks = look(found)
+    ask = partial(_look_at_all, index=index, looker=looker, progress=_shown(progress))
+    looks = ask(found)
     waiting = [one for one in looks if waits_for_others(one[1])]
     alone, joined = gathered(waiting)
-    again = look(joined)
+    again = ask(joined)
     index.keep({}, index.urls - {_key(file) for file in (*found, *joined)})
     files, refused = [], {}
-    for one in (*(one for _, one in looks if not waits_for_others(one)), *alone, *(one for _, one in again)):
+    for one in (*(look for _, look in looks if not waits_for_others(look)), *alone, *(look for _, look in again)):
         ready = one if isinstance(one, (Refusal, str)) else _raw_file(one, SourceOptions(options))
         if isinstance(ready, Refusal):
             if ready.found.named:
@@ -161,7 +161,7 @@ def _look_at_all(
                 index.keep(news)
                 news = {}
     index.keep(news)
-    return [(file, one) for file in files if (one := held[file.url]) is not None]
+    return [(file, look) for file in files if (look := held[file.url]) is not None]
 
 
 def _tracked(looks: Iterator[_Look], total: int, *, progress: bool) -> Iterator[_Look]:
@@ -177,11 +177,7 @@ def _raw_file(look: Loose, options: SourceOptions) -> RawFile | Refusal:
     """Return a file with the names of its datasets, as an ingest would name them, or why it cannot be taken."""
     file, kind = look.found, look.kind
     try:
-        if look.description is None:
-            raise FormatError(f"{file.url}: no {kind.beside} file lies beside it; name its whole folder")
-        blocks = look.description.blocks
-        if not any(block.shape[0] for block in blocks if time_of(block)):
-            raise FormatError(f"{file.url}: holds no samples; set it aside")
+        blocks = _blocks_of(look)
     except FormatError as error:
         return refusal_of(file, error, None)
     return RawFile(
@@ -191,6 +187,15 @@ def _raw_file(look: Loose, options: SourceOptions) -> RawFile | Refusal:
         datasets=tuple(dataset_of(block, kind.name, name=None, codec="pcodec").name for block in blocks),
         source=SourceFile(found=file, format=kind.name, options=options),
     )
+
+
+def _blocks_of(look: Loose) -> tuple[Block, ...]:
+    if look.description is None:
+        raise FormatError(f"{look.found.url}: no {look.kind.beside} file lies beside it; name its whole folder")
+    blocks = look.description.blocks
+    if not sum(time_of(block).size for block in blocks):
+        raise FormatError(f"{look.found.url}: holds no samples; set it aside")
+    return blocks
 
 
 def _to_json(look: _Look) -> dict[str, Any]:
