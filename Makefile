@@ -43,7 +43,7 @@ unit: $(STAMP)
 # pytest ends with 5 where no test carries the mark: nothing to prove yet.
 prove: $(STAMP) ## Run the tests that prove the promises with full counts
 	@echo '== pytest -m prove'
-	@$(BIN)/pytest -m prove $(ARGS) || { code=$$?; [ $$code -eq 5 ] || exit $$code; }
+	@$(BIN)/pytest -n $(JOBS) -m prove $(ARGS) || { code=$$?; [ $$code -eq 5 ] || exit $$code; }
 
 demo: $(STAMP) ## Go the whole way on this machine; ARGS='--url file:///tmp/archive' needs no server
 	@$(BIN)/lightkeep demo $(ARGS)

@@ -60,8 +60,8 @@ class Differentiate(Operation):
         return changed.with_units(times_units(given.units, [axis.units for axis in axes if axis.units], -1))
 
     def reach(self, given: Outline) -> Mapping[str, Reach]:
-        """Return the stencil at an edge, which is the longest."""
-        length = (self.order + 1) * self.step
+        """Return the stencil at an edge, which is the longest, and room for those beside it."""
+        length = (self.order + 1 + self.order // 2) * self.step
         return {axis.name: Reach(before=length, after=length) for axis in given.axes(self.dim)}
 
     def compute(self, samples: NDArray[Any], part: Part) -> NDArray[Any]:
