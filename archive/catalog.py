@@ -91,7 +91,9 @@ def open_raw(
     MissingExtra
         Reading raw files is not installed.
     """
-    places = [source] if isinstance(source, (str, os.PathLike)) else list(source)
+    places = (
+        [source] if isinstance(source, (str, os.PathLike)) else list(source if isinstance(source, Iterable) else ())
+    )
     if not places or not all(isinstance(place, (str, os.PathLike)) for place in places):
         raise InvalidInput(f"raw files are named by paths and URLs, not by {source!r}")
     names = [os.fspath(place) for place in places]

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from archive.lazy import Work, pretended
-from archive.read import plan
+from archive.reading import plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
