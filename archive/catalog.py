@@ -91,10 +91,9 @@ def open_raw(
     MissingExtra
         Reading raw files is not installed.
     """
-    places = (
-        [source] if isinstance(source, (str, os.PathLike)) else list(source if isinstance(source, Iterable) else ())
-    )
-    if not places or not all(isinstance(place, (str, os.PathLike)) for place in places):
+    several = () if isinstance(source, (str, os.PathLike)) or not isinstance(source, Iterable) else source
+    places: list[Any] = list(several) or [source]
+    if not all(isinstance(place, (str, os.PathLike)) for place in places):
         raise InvalidInput(f"raw files are named by paths and URLs, not by {source!r}")
     names = [os.fspath(place) for place in places]
     root = raw_root(names, format=format, options=storage_options, progress=progress)

@@ -72,6 +72,13 @@ class SourceFile:
             raise SourceChanged(
                 f"{self.found.url}: changed or gone since it was looked at; spool.update() looks again"
             ) from error
+        except FormatError as error:
+            raise FormatError(_named(self.found, str(error))) from error
+
+
+def _named(file: Found, reason: str) -> str:
+    """Return why a file is refused with its name: readers do not always know it."""
+    return reason if file.url.rpartition("/")[2] in reason else f"{file.url}: {reason}"
 
 
 def look_at(
@@ -118,8 +125,8 @@ def look_at(
         ready = one if isinstance(one, (Refusal, str)) else _raw_file(one, SourceOptions(options))
         if isinstance(ready, Refusal):
             if ready.found.named:
-                raise FormatError(ready.reason)
-            refused[ready.found.url] = ready.reason
+                raise FormatError(_named(ready.found, ready.reason))
+            refused[ready.found.url] = _named(ready.found, ready.reason)
         elif isinstance(ready, RawFile):
             files.append(ready)
     files.sort(key=lambda file: file.url)
