@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from archive import errors, units
-    from archive.catalog import open, spool  # noqa: A004 - lk.open is the archive's own
+    from archive.catalog import open, open_raw, read, spool  # noqa: A004 - lk.open is the archive's own
     from archive.coords import Coord
     from archive.patch import Patch
     from archive.spools import Spool
 
-__all__ = ["Coord", "Patch", "Spool", "errors", "open", "spool", "units"]
+__all__ = ["Coord", "Patch", "Spool", "errors", "open", "open_raw", "read", "spool", "units"]
 
 # Loaded when first used, so that the command line's help and workers that only need errors start at once.
 _HOMES = {
@@ -22,6 +22,8 @@ _HOMES = {
     "Patch": "archive.patch",
     "Spool": "archive.spools",
     "open": "archive.catalog",
+    "open_raw": "archive.catalog",
+    "read": "archive.catalog",
     "spool": "archive.catalog",
 }
 

@@ -17,7 +17,7 @@ from archive.coords.coord import same_values
 from archive.errors import InvalidInput
 from archive.lazy import AxisArray, Constant, Joined, Lazy
 from archive.patch import Patch
-from archive.read import LazyValues
+from archive.reading import LazyValues
 from archive.times import duration_to_ns
 from archive.units import is_quantity, magnitude
 

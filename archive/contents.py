@@ -9,7 +9,7 @@ import numpy as np
 from archive.coords import TimeAxis
 from archive.index.runs import overlaps_of
 from archive.lazy import StoredPart
-from archive.read import load_many
+from archive.reading import load_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

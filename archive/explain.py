@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from archive.lazy import Work, pretended
-from archive.read import plan
+from archive.reading import plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,9 +31,10 @@ class Plan:
     Parameters
     ----------
     patches, granules, chunks
-        How many are touched.
+        How many are touched; a raw file counts as a granule, and has no chunks.
     requests, bytes
-        Byte-range requests, and bytes that they fetch.
+        Byte-range requests, and bytes that they fetch. Of raw files: one for each window, and the bytes of
+        its samples, since what a vendor's layout makes of it shows only when it is read.
     needed
         Bytes of the compressed chunks that the selection touches.
     samples
@@ -71,7 +72,7 @@ class Plan:
 
 def plan_of(patches: Sequence[Patch]) -> Plan:
     """Return what reading some Patches takes."""
-    ranges, samples = [], 0
+    ranges, samples, raw = [], 0, []
     for number in range(len(patches)):
         patch = patches[number]
         samples += patch.nbytes
@@ -79,16 +80,19 @@ def plan_of(patches: Sequence[Patch]) -> Plan:
         if not patch.loaded:
             patch.lazy.fill(pretended(patch.shape, patch.dtype), work)
         ranges.extend(plan(work.fills))
-    total = sum(part.stop - part.start for part in ranges)
+        raw.extend(work.raw)
+    unpacked = sum(fill.target.nbytes for fill in raw)
+    total = sum(part.stop - part.start for part in ranges) + unpacked
+    requests = len(ranges) + len(raw)
     return Plan(
         patches=len(patches),
-        granules=len({part.array.key for part in ranges}),
+        granules=len({part.array.key for part in ranges}) + len({id(fill.source) for fill in raw}),
         chunks=sum(len(part.chunks) for part in ranges),
-        requests=len(ranges),
+        requests=requests,
         bytes=total,
-        needed=sum(part.needed for part in ranges),
+        needed=sum(part.needed for part in ranges) + unpacked,
         samples=samples,
-        seconds=_REQUEST_SECONDS * -(-len(ranges) // _IN_FLIGHT) + total / _BYTES_A_SECOND,
-        dollars=len(ranges) * _GET_DOLLARS,
+        seconds=_REQUEST_SECONDS * -(-requests // _IN_FLIGHT) + total / _BYTES_A_SECOND,
+        dollars=requests * _GET_DOLLARS,
         dollars_out=total * _OUT_DOLLARS,
     )

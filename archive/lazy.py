@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,6 +29,9 @@ __all__ = [
     "Indexed",
     "Joined",
     "Lazy",
+    "RawFill",
+    "RawPart",
+    "RawSource",
     "StoredPart",
     "Transposed",
     "Work",
@@ -52,11 +55,30 @@ class Fill:
     target: NDArray[Any]
 
 
+class RawSource(Protocol):
+    """A raw file, closed: what gives its samples through the reader of its format."""
+
+    def read(self, wanted: Sequence[tuple[int, Window]]) -> Iterator[NDArray[Any]]:
+        """Yield the samples of some windows of blocks (by their number), the file opened once for all."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RawFill:
+    """One read: the samples of a block of a raw file in a window, and the array that they go to."""
+
+    source: RawSource
+    block: int
+    window: Window
+    target: NDArray[Any]
+
+
 @dataclass(slots=True)
 class Work:
     """What is to be done to fill arrays: first all the reads, in any order, then the last steps."""
 
     fills: list[Fill] = field(default_factory=list)
+    raw: list[RawFill] = field(default_factory=list)
     finish: list[Callable[[], None]] = field(default_factory=list)
 
 
@@ -198,6 +220,30 @@ class StoredPart:
         """Ask for the samples."""
         if target.size:
             work.fills.append(Fill(self.store, self.array, self.window, target))
+
+
+@dataclass(frozen=True, slots=True)
+class RawPart:
+    """A window of one block of a raw file."""
+
+    source: RawSource
+    block: int
+    dtype: np.dtype[Any]
+    window: Window
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of samples along each dim."""
+        return _lengths(self.window)
+
+    def cut(self, window: Window) -> RawPart:
+        """Return a part, unread."""
+        return RawPart(self.source, self.block, self.dtype, _inner(self.window, window))
+
+    def fill(self, target: NDArray[Any], work: Work) -> None:
+        """Ask for the samples."""
+        if target.size:
+            work.raw.append(RawFill(self.source, self.block, self.window, target))
 
 
 class Joined:

@@ -11,7 +11,7 @@ from archive.coords import Coord, Coords, Linear, TimeAxis, values_from_array
 from archive.errors import InvalidInput
 from archive.lazy import Indexed, InMemory, Lazy, Transposed
 from archive.operations.registry import Operations
-from archive.read import LIMIT, load_many
+from archive.reading import LIMIT, load_many
 from archive.select import Key, key_of
 from archive.times import time_to_ns
 from archive.units import get_quantity, is_quantity

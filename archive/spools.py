@@ -15,6 +15,7 @@ from archive.chunk import Conflict, chunk
 from archive.errors import InvalidInput
 from archive.filters import attribute_mask, is_attribute, time_window
 from archive.patch import Patch, load_patches
+from archive.raw import RawRoot
 from archive.stored import patches_of
 from archive.view import ALWAYS, View, open_view
 
@@ -155,7 +156,8 @@ class Spool:
     """A lazy collection of Patches. Nothing is read until a Patch's samples are asked for.
 
     Over an archive it holds one Patch for each contiguous run of each dataset, as one pinned snapshot
-    has it; over a list, the Patches of the list. Every method returns a new Spool.
+    has it; over raw files, one for each block of each file; over a list, the Patches of the list.
+    Every method returns a new Spool.
     """
 
     def __init__(self, root: Root, steps: tuple[Step, ...] = ()) -> None:
@@ -412,7 +414,7 @@ class Spool:
         from archive.contents import overlaps
 
         if not isinstance(self._root, ArchiveRoot):
-            raise InvalidInput("overlaps() looks at the granules of an archive; this Spool is over a list")
+            raise InvalidInput("overlaps() looks at the granules of an archive; this Spool is over none")
         first, last = ALWAYS
         for step in self._steps:
             if isinstance(step, Select) and "time" in step.selectors and not step.samples and not step.relative:
@@ -433,7 +435,9 @@ class Spool:
         return spool_to_xarray(self._patches)
 
     def update(self) -> Spool:
-        """Return the same Spool over the archive as it is now."""
+        """Return the same Spool over the archive, or the raw files, as they are now."""
+        if isinstance(self._root, RawRoot):
+            return Spool(self._root.updated(), self._steps)
         if not isinstance(self._root, ArchiveRoot):
             return self
         return Spool(replace(self._root, view=open_view(self._root.view.store)), self._steps)

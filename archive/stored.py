@@ -12,7 +12,7 @@ from archive.coords import Coord, Coords
 from archive.index.runs import Run
 from archive.lazy import AxisArray, Constant, Joined, StoredPart
 from archive.patch import Patch
-from archive.read import LazyValues
+from archive.reading import LazyValues
 from archive.view import ALWAYS
 
 if TYPE_CHECKING:

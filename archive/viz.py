@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from archive.errors import InvalidInput, MissingExtra
-from archive.read import load_many
+from archive.reading import load_many
 from archive.units import get_quantity
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from archive.coords import TimeAxis
 from archive.coords.coord import same_values
 from archive.errors import InvalidInput, MissingExtra
 from archive.lazy import Indexed
-from archive.read import load
+from archive.reading import load
 from archive.time_index import Stamps, TimeAxisIndex, rises
 
 try:

@@ -30,7 +30,7 @@ from obstore.store import S3Store
 
 from archive.codec import codec_for
 from archive.grid import chunk_shape
-from archive.read import worker_threads
+from archive.reading import worker_threads
 from archive.shard import encode_shard
 from archive.store import open_store
 from bench.recording import CHANNELS, RATE, machine, new_store, samples, write_files

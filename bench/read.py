@@ -29,7 +29,7 @@ import archive as lk
 from archive.codec import codec_for
 from archive.index import layout
 from archive.lazy import Work, pretended
-from archive.read import ByteRange, plan, worker_threads
+from archive.reading import ByteRange, plan, worker_threads
 from bench import index
 from bench.recording import CHANNELS, RATE, START, machine, new_store, write_files
 from bench.servers import BUCKET, Counting, counting, seaweed

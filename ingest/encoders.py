@@ -6,7 +6,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
-from archive.read import worker_threads
+from archive.reading import worker_threads
 
 __all__ = ["encoders"]
 

@@ -10,7 +10,7 @@ from archive.errors import DamagedData, FormatError, LightkeepError, NotFound, S
 from archive.index.layout import new_granule_key
 from archive.index.leaves import encode_leaf
 from archive.lazy import StoredPart
-from archive.read import load
+from archive.reading import load
 from archive.store import Get
 from ingest.findings import Finding, Report
 from ingest.granule import GranuleContent, GranuleRecord, root_key, write_granule

@@ -10,7 +10,7 @@ import numpy as np
 from archive.coords import TimeAxis
 from archive.errors import DamagedData, NotFound
 from archive.lazy import StoredPart
-from archive.read import load_many
+from archive.reading import load_many
 from archive.store import Get
 from ingest.encoders import encoders
 from ingest.granule import GranuleContent, GranuleRecord, root_key, write_granule

@@ -15,7 +15,7 @@ from archive.errors import FormatError, NotFound, SourceChanged, StoreTrouble
 from archive.index.commits import Source
 from archive.index.layout import new_granule_key
 from archive.index.rows import Row, SourceRange
-from archive.read import LazyValues
+from archive.reading import LazyValues
 from ingest.encoders import encoders
 from ingest.formats import format_named, open_format
 from ingest.granule import GranuleContent, write_granule

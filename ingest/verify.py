@@ -16,7 +16,7 @@ from archive.codec import codec_for
 from archive.errors import DamagedData, FormatError, InvalidInput, NotFound
 from archive.index import layout
 from archive.lazy import StoredPart
-from archive.read import load
+from archive.reading import load
 from archive.store import Get, List
 from ingest.findings import Finding, Progress, Report
 from ingest.granule import GranuleRecord, coord_arrays, object_keys, root_key

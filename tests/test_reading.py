@@ -220,7 +220,7 @@ def damaged(original: bytes, path: Path, body: bytes) -> None:
 def test_no_flipped_bit_of_the_samples_is_read_as_data(tmp_path: Path, codec: str) -> None:
     """The stores' own tags are left out: as in an archive that was moved, only its checksums can tell."""
     from archive.lazy import StoredPart
-    from archive.read import load
+    from archive.reading import load
 
     stored = build(str(tmp_path / "archive"), codec=codec)
     store, row = open_store(stored.url), stored.rows[1]

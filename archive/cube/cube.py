@@ -10,7 +10,7 @@ from archive.cube import arithmetic, coordinates, cropping
 from archive.cube.lazies import Dropped
 from archive.errors import InvalidInput
 from archive.lazy import Indexed, InMemory, Lazy
-from archive.read import LIMIT, load_many
+from archive.reading import LIMIT, load_many
 from archive.wcs.cube_wcs import CubeWcs
 
 if TYPE_CHECKING:

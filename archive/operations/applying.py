@@ -11,7 +11,7 @@ from archive.errors import InvalidInput
 from archive.lazy import InMemory, Lazy, Window, pretended
 from archive.operations.operation import Part
 from archive.operations.outline import Outline
-from archive.read import LIMIT
+from archive.reading import LIMIT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

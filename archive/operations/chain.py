@@ -16,7 +16,7 @@ import numpy as np
 from archive.errors import InvalidInput
 from archive.operations.applying import outline_of, remember
 from archive.operations.operation import Part
-from archive.read import load
+from archive.reading import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

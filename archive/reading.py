@@ -15,7 +15,7 @@ import numpy as np
 from archive.codec import codec_for
 from archive.errors import Conflict, DamagedData, InvalidInput, NotFound
 from archive.grid import chunk_numbers, grid_shape, joined_ranges
-from archive.lazy import Fill, Indexed, Lazy, Work
+from archive.lazy import Fill, Indexed, Lazy, RawFill, Work
 from archive.store import Get
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ def load_many(arrays: Sequence[Lazy], limit: int | None = LIMIT) -> list[NDArray
         They take more memory than `limit` bytes.
     DamagedData
         An object is missing or altered; nothing is made up for it.
+    FormatError
+        A raw file is damaged, or has changed since it was described.
     """
     size = sum(int(np.prod(lazy.shape)) * lazy.dtype.itemsize for lazy in arrays)
     if limit is not None and size > limit:
@@ -119,9 +121,30 @@ def load_many(arrays: Sequence[Lazy], limit: int | None = LIMIT) -> list[NDArray
     stores = {id(fill.store): fill.store for fill in work.fills}
     for number, store in stores.items():
         _read(store, plan(fill for fill in work.fills if id(fill.store) == number))
+    _read_raw(work.raw)
     for step in work.finish:
         step()
     return targets
+
+
+def _read_raw(fills: Sequence[RawFill]) -> None:
+    """Fill arrays from raw files, each opened once, several at a time."""
+    files: dict[int, list[RawFill]] = {}
+    for fill in fills:
+        files.setdefault(id(fill.source), []).append(fill)
+    if len(files) <= 1:
+        for group in files.values():
+            _read_file(group)
+        return
+    with ThreadPoolExecutor(worker_threads(), thread_name_prefix="lightkeep-raw") as pool:
+        for _ in pool.map(_read_file, files.values()):
+            pass
+
+
+def _read_file(fills: Sequence[RawFill]) -> None:
+    samples = fills[0].source.read([(fill.block, fill.window) for fill in fills])
+    for fill, found in zip(fills, samples, strict=True):
+        np.copyto(fill.target, found)
 
 
 def _read(store: Store, ranges: Sequence[ByteRange]) -> None:
