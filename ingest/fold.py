@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from archive.errors import Conflict, NotFound
 from archive.index import layout
 from archive.index.commits import Commit
-from archive.index.leaves import LeafEntry, LeafTable, encode_leaf
+from archive.index.leaves import LeafEntry, LeafTable, encode_leaf, leaf_rows
 from archive.index.snapshot import Snapshot
 from archive.store import Get, List
 from ingest.ledger import merge_segments
@@ -193,7 +193,7 @@ def _merge_leaves(
             kept.extend([leaf] if leaf else [])
             continue
         held = tables[leaf.key].rows() if leaf else []
-        for part in halved([*held, *fresh], last=number >= len(ordered) - 1):
+        for part in halved([*held, *fresh], last=number >= len(ordered) - 1, most=leaf_rows(dataset)):
             entry, body = encode_leaf(part, dataset)
             kept.append(entry)
             objects.append((entry.key, body))

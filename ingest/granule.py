@@ -28,7 +28,16 @@ if TYPE_CHECKING:
     from archive.model import Scalar
     from archive.store import Store
 
-__all__ = ["GranuleContent", "GranuleRecord", "coord_arrays", "object_keys", "root_key", "write_granule"]
+__all__ = [
+    "GranuleContent",
+    "GranuleRecord",
+    "GranuleWriter",
+    "coord_arrays",
+    "object_keys",
+    "root_attributes",
+    "root_key",
+    "write_granule",
+]
 
 _CF_TIME = {"units": "nanoseconds since 1970-01-01", "calendar": "proleptic_gregorian", "standard_name": "time"}
 
@@ -173,7 +182,7 @@ def write_granule(
         A `map` that may encode in threads.
     """
     key = key or layout.new_granule_key(dataset.name, content.time.first)
-    writer = _Writer(store, key)
+    writer = GranuleWriter(store, key)
     units = {**dataset.attrs, **content.attrs, **dataset.given}.get("data_units")
     attributes: dict[str, Any] = {} if units is None else {"units": units}
     if content.recorded:
@@ -209,7 +218,7 @@ def write_granule(
         sources=content.sources,
         replaces=content.replaces,
     )
-    etags = writer.finish(_root_attributes(row, dataset, content, batch or [key]))
+    etags = writer.finish(root_attributes(row, dataset, content, batch or [key]))
     return replace(
         row,
         data=replace(data, etag=etags[data.key]),
@@ -217,7 +226,7 @@ def write_granule(
     )
 
 
-def _root_attributes(row: Row, dataset: Dataset, content: GranuleContent, batch: Sequence[str]) -> dict[str, Any]:
+def root_attributes(row: Row, dataset: Dataset, content: GranuleContent, batch: Sequence[str]) -> dict[str, Any]:
     """Return what a granule tells of itself: enough to rebuild its row without the index."""
     attrs = {**dataset.attrs, **content.attrs, **dataset.given}
     return {
@@ -238,7 +247,7 @@ def _root_attributes(row: Row, dataset: Dataset, content: GranuleContent, batch:
     }
 
 
-class _Writer:
+class GranuleWriter:
     """Puts the arrays of one granule, and remembers their metadata for the root."""
 
     def __init__(self, store: Store, key: str) -> None:

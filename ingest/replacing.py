@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from archive.errors import DamagedData, NotFound
-from archive.index.leaves import LEAF_ROWS, LeafTable, encode_leaf
+from archive.index.leaves import LEAF_ROWS, LeafTable, encode_leaf, leaf_rows
 from archive.store import Get
 
 if TYPE_CHECKING:
@@ -89,15 +89,17 @@ def with_rows_replaced(
         if ordered and len(kept) == len(before_rows) and number not in homes:
             leaves.append(ordered[number])
             continue
-        for part in halved([*kept, *homes.get(number, ())], last=number >= len(ordered) - 1):
+        for part in halved(
+            [*kept, *homes.get(number, ())], last=number >= len(ordered) - 1, most=leaf_rows(dataset)
+        ):
             entry, body = encode_leaf(part, dataset)
             leaves.append(entry)
             objects.append((entry.key, body))
     return (*others, *leaves), objects
 
 
-def halved(rows: Sequence[Row], *, last: bool) -> list[list[Row]]:
+def halved(rows: Sequence[Row], *, last: bool, most: int = LEAF_ROWS) -> list[list[Row]]:
     """Return rows in leaves: the newest leaf of a dataset fills up, older ones are halved."""
     ordered = sorted(rows, key=lambda row: (row.time.first, row.id))
-    size = LEAF_ROWS if last or len(ordered) <= LEAF_ROWS else -(-len(ordered) // (-(-len(ordered) // LEAF_ROWS)))
+    size = most if last or len(ordered) <= most else -(-len(ordered) // (-(-len(ordered) // most)))
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]

@@ -14,6 +14,7 @@ from archive.index.sealed import seal, unseal
 from archive.view import View, open_view
 from ingest.correct import correct
 from ingest.fold import FoldPace
+from ingest.framing import FramePlanner, sorted_out
 from ingest.ledger import Ledger, read_segments
 from ingest.naming import check_same
 from ingest.plan import IngestPlan, Planner, make_plan
@@ -102,9 +103,35 @@ def plan_ingest(
     progress = progress or Progress()
     view = open_view(store)
     ledger = read_ledger(view)
-    found = scan(places, settings.options)
-    planner = planner_of(found, view, ledger, settings, progress)
-    return make_plan(planner), view, ledger
+    frames, others = sorted_out(scan(places, settings.options), settings)
+    plan = make_plan(planner_of(others, view, ledger, settings, progress))
+    if frames:
+        framed = frame_planner_of(frames, view, ledger, settings, progress)
+        groups = list(framed.groups())
+        plan = replace(
+            plan,
+            groups=(*plan.groups, *(group.sources for group in groups)),
+            datasets={**plan.datasets, **framed.datasets},
+            refusals=(*plan.refusals, *framed.refusals),
+            known=plan.known + framed.known,
+            samples=plan.samples + sum(group.samples for group in groups),
+        )
+    return plan, view, ledger
+
+
+def frame_planner_of(
+    found: Sequence[Found], view: View, ledger: Ledger, settings: Settings, progress: Progress
+) -> FramePlanner:
+    """Return what plans the ingest of frames into an archive as a view shows it."""
+    progress.looked(-len(found))
+    return FramePlanner(
+        found=found,
+        view=view,
+        ledger=ledger,
+        settings=settings,
+        lives=lives_of(view),
+        advance=lambda: progress.looked(1),
+    )
 
 
 def planner_of(
@@ -182,10 +209,12 @@ def ingest_found(
     progress, report = progress or Progress(), IngestReport()
     view = open_view(store)
     ledger = read_ledger(view)
-    planner = planner_of(found, view, ledger, settings, progress)
+    frames, others = sorted_out(found, settings)
+    planner = planner_of(others, view, ledger, settings, progress)
+    framed = frame_planner_of(frames, view, ledger, settings, progress) if frames else None
     tasks = Tasks(store, view, settings)
     committer = Committer(store, tasks.datasets, ledger, report)
-    planned = tasks.of(planner, report, progress)
+    planned = tasks.of(planner, report, progress, framed)
     first = next(planned, None)
     if first is not None:
         with hired(store, hiring, settings.options) as workers:
@@ -200,7 +229,8 @@ def ingest_found(
     if settings.metadata is not None:  # on datasets that were there before, too
         for name in planner.datasets:
             correct(store, name, settings.metadata)
-    report.known, report.ignored = planner.known, tuple(planner.ignored)
+    report.known = planner.known + (framed.known if framed else 0)
+    report.ignored = tuple(planner.ignored)
     report.seconds = time.monotonic() - started
     return report
 
@@ -223,7 +253,9 @@ class Tasks:
         for name, held in self.datasets.items():
             self.datasets[name] = held.reborn(lives_of(view).get(name, 1))
 
-    def of(self, planner: Planner, report: IngestReport, progress: Progress) -> Generator[Task]:
+    def of(
+        self, planner: Planner, report: IngestReport, progress: Progress, frames: FramePlanner | None = None
+    ) -> Generator[Task]:
         """Yield tasks as they are planned, and report what is refused on the way."""
         for group in planner.groups():
             self._refused(planner, report)
@@ -231,6 +263,13 @@ class Tasks:
             progress.planned(len(group.sources), group.samples)
             yield self.one(group.sources, planner.datasets)
         self._refused(planner, report)
+        if frames is not None:
+            for planned in frames.groups():
+                self._refused(frames, report)
+                report.raw += planned.samples
+                progress.planned(len(planned.sources), planned.samples)
+                yield replace(self.one(planned.sources, frames.datasets), frames=planned.job)
+            self._refused(frames, report)
 
     def one(self, sources: tuple[TaskSource, ...], proposed: Mapping[str, Dataset]) -> Task:
         """Return the task of some sources.
@@ -250,7 +289,7 @@ class Tasks:
             store=self._store, sources=sources, datasets=datasets, options=SourceOptions(self._settings.options)
         )
 
-    def _refused(self, planner: Planner, report: IngestReport) -> None:
+    def _refused(self, planner: Planner | FramePlanner, report: IngestReport) -> None:
         refusals, planner.refusals = planner.refusals, []
         set_aside(self._store, refusals, self._settings)
         report.refusals.extend(refusals)

@@ -31,6 +31,8 @@ class Settings:
         Read files again that the archive has, and replace what it made of them.
     metadata
         What stands above what files say of themselves.
+    layout
+        What the chunks of frames are cut for, in datasets that are new: `"balanced"`, `"frames"` or `"pixels"`.
     """
 
     dataset: str | None = None
@@ -39,3 +41,4 @@ class Settings:
     options: Mapping[str, Any] | None = field(default=None, repr=False)
     anew: bool = False
     metadata: Metadata | None = None
+    layout: str = "balanced"

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from archive.index.dataset import Dataset
     from archive.model import Block, Description
     from archive.store import Store
+    from ingest.frames.storing import FrameJob
 
 __all__ = ["Refusal", "Task", "TaskResult", "TaskSource", "check_sources", "reread", "run_task"]
 
@@ -68,13 +69,15 @@ class TaskSource:
 class Task:
     """Sources to be put into granules together: those of one dataset that start in one window.
 
-    Neither its text nor its pickle holds credentials.
+    `frames` says more of a task whose sources are frames of a telescope. Neither its text nor its pickle holds
+    credentials.
     """
 
     store: Store
     sources: tuple[TaskSource, ...]
     datasets: Mapping[str, Dataset]
     options: SourceOptions = field(default_factory=SourceOptions)
+    frames: FrameJob | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +152,8 @@ def run_task(task: Task) -> TaskResult:
 
     A source that cannot be read is set aside, and the others go on without it.
     """
+    if task.frames is not None:
+        return _run_frames(task, task.frames)
     refusals: list[Refusal] = []
     left = list(task.sources)
     while left:
@@ -160,6 +165,23 @@ def run_task(task: Task) -> TaskResult:
         else:
             return replace(result, refusals=tuple(refusals))
     return TaskResult(refusals=tuple(refusals))
+
+
+def _run_frames(task: Task, job: FrameJob) -> TaskResult:
+    from ingest.frames.storing import FrameSource, store_frames
+
+    ((_, dataset),) = task.datasets.items()
+    sources = [
+        FrameSource(found=one.found, copies=one.copies, earlier=one.earlier, anew=one.anew) for one in task.sources
+    ]
+    done = store_frames(task.store, dataset, sources, job, task.options)
+    return TaskResult(
+        rows=tuple(done.rows),
+        sources=tuple(done.sources),
+        refusals=tuple(refusal_of(source.found, error, source.earlier) for source, error in done.refused),
+        replaced=frozenset(done.replaced),
+        begun=done.begun,
+    )
 
 
 def refusal_of(found: Found, error: Exception, earlier: str | None) -> Refusal:

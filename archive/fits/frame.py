@@ -66,6 +66,8 @@ class Frame:
         Where in `head` the image's own header starts.
     size, sha256
         Of the file.
+    values
+        The image's header by keyword, where it has been looked at already.
     """
 
     name: str
@@ -76,11 +78,12 @@ class Frame:
     header_start: int
     size: int
     sha256: str
+    values: Mapping[str, CardValue] | None = None
 
     @property
-    def keywords(self) -> dict[str, CardValue]:
+    def keywords(self) -> Mapping[str, CardValue]:
         """The values of the image's header by keyword, as the file has them."""
-        return keywords_of(self.head[self.header_start :], self.name)
+        return self.values if self.values is not None else keywords_of(self.head[self.header_start :], self.name)
 
     @property
     def encodes_to_itself(self) -> bool:

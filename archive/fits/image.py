@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
+from math import prod
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -122,6 +123,12 @@ class Tiling:
     seed: int = 0
     exact: Mapping[int, NDArray[Any]] = field(default_factory=lambda: MappingProxyType({}))
 
+    def noise_of(self, number: int, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
+        """Return what was added to the pixels of a tile of some shape before rounding; `None` for nothing."""
+        if self.dither == "NO_DITHER":
+            return None
+        return _noise(number + self.seed, prod(shape)).reshape(shape)
+
     def windows(self, shape: tuple[int, ...]) -> Iterator[Window]:
         """Yield where each tile lies in an image, in the order of their numbers."""
         along = [range(0, length, step) for length, step in zip(shape, self.shape, strict=True)]
@@ -172,7 +179,7 @@ class Image:
                     zero=tiling.zero[number],
                     blank=blank,
                     dither=tiling.dither,
-                    row=number + tiling.seed,
+                    noise=tiling.noise_of(number, out[window].shape),
                 )
             else:
                 out[window] = exact
@@ -183,29 +190,28 @@ def dequantize(
     integers: NDArray[Any],
     out: NDArray[Any],
     *,
-    scale: float,
-    zero: float,
-    blank: int | None = None,
+    scale: Any,
+    zero: Any,
+    blank: Any = None,
     dither: str = "NO_DITHER",
-    row: int = 0,
+    noise: NDArray[Any] | None = None,
 ) -> None:
-    """Write the floats that the integers of one whole tile stand for.
+    """Write the floats that the integers of one tile, or of a part of it, stand for.
 
     Parameters
     ----------
     integers, out
         Of one shape; `out` is float32 or float64.
     scale, zero, blank
-        ZSCALE, ZZERO and ZBLANK of the tile.
+        ZSCALE, ZZERO and ZBLANK of the tile, or arrays that broadcast with it.
     dither
         ZQUANTIZ: `NO_DITHER`, `SUBTRACTIVE_DITHER_1` or `SUBTRACTIVE_DITHER_2`.
-    row
-        The tile's number, from 0, plus ZDITHER0: where the noise that was added starts.
+    noise
+        What was added before rounding, of the same shape (see `noise_of`); `None` for `NO_DITHER`.
     """
-    if dither == "NO_DITHER":
+    if noise is None:
         out[...] = integers * np.float64(scale) + np.float64(zero)
     else:
-        noise = _noise(row, integers.size).reshape(integers.shape)
         out[...] = (integers.astype(np.float64) - noise + 0.5) * scale + zero
         if dither == "SUBTRACTIVE_DITHER_2":
             out[integers == _ZERO_VALUE] = 0.0

@@ -71,6 +71,11 @@ class Dataset:
         """Number of samples along each dim but time."""
         return tuple(self.coords[dim].size for dim in self.dims[1:])
 
+    @property
+    def holds_frames(self) -> bool:
+        """Whether it is made of a telescope's frames: its granules have no axis of time, its rows tell of frames."""
+        return self.fingerprint.get("kind") == "frames"
+
     def reborn(self, incarnation: int) -> Dataset:
         """Return the dataset in another life."""
         return replace(self, incarnation=incarnation)

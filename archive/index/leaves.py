@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
     from archive.index.dataset import Dataset
 
-__all__ = ["LEAF_ROWS", "LeafEntry", "LeafTable", "encode_leaf"]
+__all__ = ["LEAF_ROWS", "LeafEntry", "LeafTable", "encode_leaf", "leaf_rows"]
 
 LEAF_ROWS = 2000
+_FRAME_ROWS = 48  # each with the headers of some hundred frames
 _RUNS_KEPT = 32
-_WIDE = 2  # the first columns, which only reading samples and folding need
+_WIDE = ("lengths", "sources", "form", "frames")  # the first columns, which only reading samples and folding need
 
 
 @lru_cache(maxsize=1)
@@ -42,6 +43,8 @@ def _schema() -> pa.Schema:
             # The wide columns come first, so that one suffix range holds all others and the footer.
             ("lengths", pa.list_(pa.int32())),
             ("sources", pa.list_(source)),
+            ("form", pa.string()),
+            ("frames", pa.string()),
             ("origin", pa.int64()),
             ("num", pa.int64()),
             ("den", pa.int64()),
@@ -104,6 +107,11 @@ class LeafEntry:
     runs: int
     spans: tuple[tuple[int, int], ...] | None
     overlapping: bool
+
+
+def leaf_rows(dataset: Dataset) -> int:
+    """Return how many rows a leaf of a dataset has at most."""
+    return _FRAME_ROWS if dataset.holds_frames else LEAF_ROWS
 
 
 def encode_leaf(rows: Sequence[Row], dataset: Dataset) -> tuple[LeafEntry, bytes]:
@@ -172,7 +180,7 @@ def _narrow_offset(data: bytes) -> int:
     offsets = [
         min(column.data_page_offset, column.dictionary_page_offset or column.data_page_offset)
         for column in columns
-        if column.path_in_schema.split(".")[0] not in {"lengths", "sources"}
+        if column.path_in_schema.split(".")[0] not in _WIDE
     ]
     return int(min(offsets))
 
@@ -183,6 +191,8 @@ def _record(row: Row) -> dict[str, Any]:
     return {
         "lengths": list(row.data.lengths),
         "sources": [{**source._asdict(), "sha256": bytes.fromhex(source.sha256)} for source in row.sources],
+        "form": None if row.frames is None else json.dumps(_form(row.data)),
+        "frames": row.frames,
         "origin": origin,
         "num": num,
         "den": den,
@@ -204,6 +214,11 @@ def _record(row: Row) -> dict[str, Any]:
         "chunk_frames": row.data.chunks[0],
         "codec": row.data.codec,
     }
+
+
+def _form(data: ArrayRef) -> dict[str, Any]:
+    """Return what the dataset does not say of the pixels of some frames."""
+    return {"shape": list(data.shape), "dtype": data.dtype, "chunks": list(data.chunks)}
 
 
 class LeafTable:
@@ -228,7 +243,7 @@ class LeafTable:
             raise DamagedData(f"{entry.key}: the leaf of the index is altered; run lightkeep repair")
         if narrow:
             body = bytes(entry.narrow) + body
-        columns = _schema().names[_WIDE:] if narrow else None
+        columns = _schema().names[len(_WIDE) :] if narrow else None
         try:
             source = pa.BufferReader(body)
             self._table = pq.ParquetFile(source, page_checksum_verification=True).read(columns=columns)
@@ -283,14 +298,15 @@ class LeafTable:
         dataset = self.dataset
         columns = [[record[name]] for name in ("origin", "num", "den", "phase", "size")]
         time = time_from_json(json.loads(record["pieces"])) if record["pieces"] else TimeAxis(*columns)
-        chunks = (record["chunk_frames"], *dataset.chunks[1:])
+        form = json.loads(record["form"]) if record.get("form") else {}
+        chunks = tuple(form.get("chunks", (record["chunk_frames"], *dataset.chunks[1:])))
         data = ArrayRef(
             key=record["data_key"],
             size=record["data_size"],
             etag=record["data_etag"],
             sha256=record["data_sha256"].hex(),
-            shape=(time.size, *dataset.widths),
-            dtype=dataset.dtype.name,
+            shape=tuple(form.get("shape", (time.size, *dataset.widths))),
+            dtype=form.get("dtype", dataset.dtype.name),
             chunks=chunks,
             codec=record["codec"],
             lengths=record["lengths"],
@@ -315,6 +331,7 @@ class LeafTable:
                 for source in record["sources"]
             ),
             replaces=tuple(other.hex() for other in record["replaces"] or ()),
+            frames=record.get("frames"),
         )
 
 

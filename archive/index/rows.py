@@ -98,6 +98,9 @@ class Row:
         What it was made of.
     replaces
         Ids of the rows that it stands for since a `compact`.
+    frames
+        What the row says of frames of a telescope, packed (see `archive.cube.table`); `None` for samples in time.
+        Its time is then that of the first and of the last frame, and each source is a frame.
     """
 
     id: str
@@ -110,6 +113,7 @@ class Row:
     extras: Mapping[str, ArrayRef] = field(default_factory=dict)
     sources: tuple[SourceRange, ...] = ()
     replaces: tuple[str, ...] = ()
+    frames: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as JSON."""
@@ -124,6 +128,7 @@ class Row:
             "extras": {name: ref.to_json() for name, ref in self.extras.items()},
             "sources": [list(source) for source in self.sources],
             "replaces": list(self.replaces),
+            **({"frames": self.frames} if self.frames is not None else {}),
         }
 
     @classmethod
@@ -140,6 +145,7 @@ class Row:
             extras={name: ArrayRef.from_json(ref) for name, ref in data["extras"].items()},
             sources=tuple(SourceRange(*source) for source in data["sources"]),
             replaces=tuple(data["replaces"]),
+            frames=data.get("frames"),
         )
 
 

@@ -1,5 +1,5 @@
 """FITS frames exactly: tiles as the integers that the file holds, and the proof that they give it back."""
 
-from ingest.fits.reading import read_frame
+from ingest.fits.reading import read_frame, read_keywords
 
-__all__ = ["read_frame"]
+__all__ = ["read_frame", "read_keywords"]

@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from archive.errors import FormatError
-from archive.fits.cards import CardValue, integer, number
+from archive.fits.cards import BLOCK, CardValue, integer, number
 from archive.fits.frame import Frame, TileTable, rice_encode
 from archive.fits.image import Image, Scaling
 from ingest.fits.tiles import Heap, decode_tile, heap_of, shape_of
-from ingest.fits.units import Unit, image_unit, units_of
+from ingest.fits.units import Unit, image_unit, next_unit, units_of
 
-__all__ = ["read_frame"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["read_frame", "read_keywords"]
 
 
 def read_frame(content: bytes, name: str) -> Frame:
@@ -49,10 +52,37 @@ def read_frame(content: bytes, name: str) -> Frame:
         header_start=unit.start,
         size=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
+        values=unit.keywords,
     )
     if table is not None and frame.data_unit() != data:
         frame = replace(frame, table=replace(table, whole=bytes(data)))
     return frame
+
+
+def read_keywords(file: BinaryIO, size: int, name: str) -> Mapping[str, CardValue]:
+    """Return the header of a file's first image by keyword; no pixels are read.
+
+    Parameters
+    ----------
+    file
+        Open, anywhere.
+    size
+        Bytes of the whole file.
+
+    Raises
+    ------
+    FormatError
+        The file is no FITS file, holds no image, or is cut or damaged so that the header shows it.
+    """
+    at, count = 0, 0
+    while at < size:
+        unit = next_unit(file, at, size, name)
+        if unit is None:
+            break
+        if unit.is_image or unit.is_tiled_image:
+            return unit.keywords
+        at, count = unit.end + -unit.end % BLOCK, count + 1
+    raise FormatError(f"{name}: none of its {count} HDUs holds an image; set it aside")
 
 
 def _scaling(keywords: Any, key: str, name: str) -> Scaling:

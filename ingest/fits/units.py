@@ -8,7 +8,7 @@ FITS Standard 4.0, sections 3 (file organisation), 4.4.1 (mandatory keywords), 7
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from archive.errors import FormatError
 from archive.fits.cards import BLOCK, CARD, CardValue, integer, keywords_of
@@ -16,11 +16,13 @@ from archive.fits.cards import BLOCK, CARD, CardValue, integer, keywords_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Unit", "image_unit", "units_of"]
+__all__ = ["Unit", "image_unit", "next_unit", "units_of"]
 
 _END = b"END" + b" " * (CARD - 3)
 _BITPIX = (8, 16, 32, 64, -32, -64)
 _MOST_AXES = 999
+_PART = 24 * BLOCK  # of a header, read at a time
+_MOST_HEADER = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,44 @@ def image_unit(units: list[Unit], name: str) -> Unit:
     raise FormatError(f"{name}: none of its {len(units)} HDUs holds an image; set it aside")
 
 
-def _unit(content: bytes, start: int, name: str) -> Unit:
+def next_unit(file: BinaryIO, start: int, size: int, name: str) -> Unit | None:
+    """Return the HDU that starts at a byte of a file, its data unread; `None` where none does.
+
+    Parameters
+    ----------
+    size
+        Bytes of the whole file.
+
+    Raises
+    ------
+    FormatError
+        This is no FITS file, or it is cut or damaged.
+    """
+    file.seek(start)
+    header = file.read(_PART)
+    if not header.startswith(b"XTENSION" if start else b"SIMPLE  ="):
+        if start:
+            return None
+        raise FormatError(f"{name}: no FITS file, it does not begin with SIMPLE; set it aside")
+    while not _has_end(header) and len(header) < _MOST_HEADER:
+        more = file.read(_PART)
+        if not more:
+            break
+        header += more
+    unit = _unit(header, 0, name, size - start)
+    return Unit(start=start, data=start + unit.data, end=start + unit.end, keywords=unit.keywords)
+
+
+def _has_end(header: bytes) -> bool:
+    at = header.find(_END)
+    while at >= 0 and at % CARD:
+        at = header.find(_END, at + 1)
+    return at >= 0
+
+
+def _unit(content: bytes, start: int, name: str, length: int | None = None) -> Unit:
+    """Return the HDU that starts at a byte; `length` is that of the whole where `content` is only its header."""
+    length = len(content) if length is None else length
     end = start
     while True:
         end = content.find(_END, end)
@@ -98,8 +137,8 @@ def _unit(content: bytes, start: int, name: str) -> Unit:
     data = end + CARD + -(end + CARD) % BLOCK
     keywords = keywords_of(content[start : end + CARD], name)
     size = _data_size(keywords, name)
-    if data + size > len(content):
-        raise FormatError(f"{name}: the file ends at {len(content)}, its data at {data + size}; fetch it again")
+    if data + size > length:
+        raise FormatError(f"{name}: the file ends at {length}, its data at {data + size}; fetch it again")
     return Unit(start=start, data=data, end=data + size, keywords=keywords)
 
 

@@ -22,11 +22,11 @@ from ingest.frames.description import FrameSet, FrameTile, grid_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["describe_headers", "frame_shape"]
+__all__ = ["TIMES", "describe_headers", "frame_shape", "mosaic_place", "pixel_type"]
 
 type Header = Mapping[str, Any]
 
-_TIMES = ("DATE-AVG", "T_OBS", "DATE-OBS", "DATE_OBS", "DATE-BEG")
+TIMES = ("DATE-AVG", "T_OBS", "DATE-OBS", "DATE_OBS", "DATE-BEG")
 
 
 def describe_headers(files: Sequence[str], headers: Sequence[Header]) -> FrameSet:
@@ -70,7 +70,7 @@ def frame_shape(header: Header, name: str) -> tuple[int, ...]:
     )
 
 
-def _pixel_type(header: Header, name: str) -> np.dtype[Any]:
+def pixel_type(header: Header, name: str) -> np.dtype[Any]:
     bitpix = integer(header, "ZBITPIX" if "ZBITPIX" in header else "BITPIX", name)
     scale, zero = float(header.get("BSCALE", 1.0)), float(header.get("BZERO", 0.0))
     return Scaling(bitpix=bitpix, scale=scale, zero=zero, blank=header.get("BLANK") if bitpix > 0 else None).dtype
@@ -86,10 +86,10 @@ def _same(files: Sequence[str], headers: Sequence[Header], keys: Sequence[str]) 
 
 
 def _same_images(files: Sequence[str], headers: Sequence[Header]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    shape, dtype = frame_shape(headers[0], files[0]), _pixel_type(headers[0], files[0])
+    shape, dtype = frame_shape(headers[0], files[0]), pixel_type(headers[0], files[0])
     for file, header in zip(files, headers, strict=True):
-        if (frame_shape(header, file), _pixel_type(header, file)) != (shape, dtype):
-            other = frame_shape(header, file), _pixel_type(header, file).name
+        if (frame_shape(header, file), pixel_type(header, file)) != (shape, dtype):
+            other = frame_shape(header, file), pixel_type(header, file).name
             raise FormatError(f"{file}: an image of {other}, but {files[0]} is of {(shape, dtype.name)}; set it aside")
     return shape, dtype
 
@@ -112,7 +112,7 @@ def _dataset(files: Sequence[str], headers: Sequence[Header]) -> FrameSet:
         raise FormatError(f"{name}: an image of {shape} in a dataset of {cube}; its header lies, set it aside")
     groups: dict[tuple[int, ...] | None, list[int]] = defaultdict(list)
     for number, (file, header) in enumerate(zip(files, headers, strict=True)):
-        groups[_mosaic_place(header, file)].append(number)
+        groups[mosaic_place(header, file)].append(number)
     tiles = tuple(
         _tile(place, [files[n] for n in members], [headers[n] for n in members], cube, dtype)
         for place, members in sorted(groups.items(), key=lambda item: item[0] or ())
@@ -126,7 +126,7 @@ def _dataset(files: Sequence[str], headers: Sequence[Header]) -> FrameSet:
     )
 
 
-def _mosaic_place(header: Header, name: str) -> tuple[int, ...] | None:
+def mosaic_place(header: Header, name: str) -> tuple[int, ...] | None:
     """Return MINDEXn from 0: first MINDEX1, then MINDEX2, as the tiles of the data centre's asdf are indexed."""
     if not header.get("MAXIS"):
         return None
@@ -174,9 +174,9 @@ def _series(files: Sequence[str], headers: Sequence[Header]) -> FrameSet:
     """Return images of one kind as a series in the order of their times."""
     _same(files, headers, ["TELESCOP", "INSTRUME", "WAVELNTH", "CTYPE1", "CTYPE2", "WCSAXES", "BUNIT"])
     shape, dtype = _same_images(files, headers)
-    key = next((key for key in _TIMES if all(isinstance(header.get(key), str) for header in headers)), None)
+    key = next((key for key in TIMES if all(isinstance(header.get(key), str) for header in headers)), None)
     if key is None:
-        raise FormatError(f"{files[0]}: no time in {', '.join(_TIMES)} of every frame; their order is not known")
+        raise FormatError(f"{files[0]}: no time in {', '.join(TIMES)} of every frame; their order is not known")
     order = sorted(range(len(files)), key=lambda number: (_time(headers[number][key]), files[number]))
     for one, two in pairwise(order):
         if _time(headers[one][key]) == _time(headers[two][key]):

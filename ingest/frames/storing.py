@@ -1,0 +1,192 @@
+"""Frames and asdf files of one task to granules."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from archive.cube.table import Document, unpack
+from archive.errors import FormatError
+from archive.index.commits import Source
+from archive.index.layout import new_granule_key
+from ingest.encoders import encoders
+from ingest.fits import read_frame
+from ingest.frames.content import FrameGroup, Held, write_document, write_frames
+from ingest.frames.identity import identify_frame
+from ingest.sources import open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from archive.index.dataset import Dataset
+    from archive.index.rows import Row
+    from archive.store import Store
+    from ingest.sources import Found
+
+__all__ = ["FrameJob", "FrameSource", "FramesStored", "held_of", "place_key", "store_frames"]
+
+type PlaceKey = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameJob:
+    """What a task of frames needs to know beside its sources.
+
+    Parameters
+    ----------
+    document
+        Of a task that stores an asdf: what the index is to know of it, packed.
+    time
+        ns UTC of the dataset's first frame, where it stores an asdf.
+    taken
+        File that the archive has at each place near those of the task.
+    """
+
+    document: str | None = None
+    time: int = 0
+    taken: Mapping[PlaceKey, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameSource:
+    """One file of a task, as in `ingest.task.TaskSource`."""
+
+    found: Found
+    copies: frozenset[str]
+    earlier: str | None
+    anew: bool
+
+
+@dataclass(slots=True)
+class FramesStored:
+    """What came of a task: rows, sources, what was refused, and contents that the rows stand for from now on."""
+
+    begun: float = field(default_factory=time.time)
+    rows: list[Row] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
+    refused: list[tuple[FrameSource, FormatError]] = field(default_factory=list)
+    replaced: set[str] = field(default_factory=set)
+
+
+def place_key(tile: tuple[int, ...] | None, place: tuple[int, ...], moment: int) -> PlaceKey:
+    """Return what no two frames of a dataset may share: the place, or the time in a series."""
+    return (tile, *(place or (moment,)))
+
+
+def held_of(content: bytes, url: str, dataset: Dataset) -> Held:
+    """Return a frame ready to be stored.
+
+    Raises
+    ------
+    FormatError
+        It is damaged, or no frame of this dataset.
+    """
+    frame = read_frame(content, url.rpartition("/")[2])
+    keywords = frame.keywords
+    found = identify_frame(keywords, url)
+    check_belongs(found.fingerprint, dataset, url)
+    if frame.image.shape != found.image:
+        raise FormatError(f"{url}: holds an image of {frame.image.shape}, not of {found.image}; set it aside")
+    return Held.of_frame(frame, time=found.time, place=found.place, tile=found.tile, keywords=keywords)
+
+
+def check_belongs(fingerprint: Mapping[str, Any], dataset: Dataset, url: str) -> None:
+    """Raise unless a frame is one of a dataset.
+
+    Raises
+    ------
+    FormatError
+        It is not; the message says in what it differs.
+    """
+    wrong = [name for name, value in dataset.fingerprint.items() if fingerprint.get(name) != value]
+    if wrong:
+        told = "; ".join(f"{name} is {fingerprint.get(name)!r} and not {dataset.fingerprint[name]!r}" for name in wrong)
+        raise FormatError(f"{url}: no frame of the dataset {dataset.name} ({told}); set it aside")
+
+
+def store_frames(
+    store: Store, dataset: Dataset, sources: Sequence[FrameSource], job: FrameJob, options: Mapping[str, Any]
+) -> FramesStored:
+    """Put the granules of some frames, or of an asdf; what cannot be read is set aside."""
+    done = FramesStored()
+    held: list[Held] = []
+    seen: set[str] = set()
+    places = dict(job.taken)
+    for source in sources:
+        try:
+            with open_source(source.found, options, digest=False) as opened:
+                content = opened.file.read()
+            sha256 = hashlib.sha256(content).hexdigest()
+            entry = _entry(source, sha256, dataset, "fits" if job.document is None else "asdf")
+            copy = sha256 in seen or (sha256 in source.copies and not source.anew)
+            if source.earlier not in {None, sha256}:
+                done.replaced.add(str(source.earlier))
+            if source.anew:
+                done.replaced.add(sha256)
+            if not copy and job.document is not None:
+                done.rows.append(_document(store, dataset, content, entry, job))
+            elif not copy:
+                frame = held_of(content, source.found.url, dataset)
+                _claim(places, frame, source)
+                held.append(frame)
+            seen.add(sha256)
+            done.sources.append(entry)
+        except FormatError as error:
+            done.refused.append((source, error))
+    done.rows += _written(store, dataset, held, done)
+    made: dict[str, list[str]] = {}
+    for row in done.rows:
+        for part in row.sources:
+            made.setdefault(part.sha256, []).append(row.id)
+    first: set[str] = set()
+    for number, entry in enumerate(done.sources):
+        if entry.sha256 not in first:
+            done.sources[number] = replace(entry, rows=tuple(made.get(entry.sha256, ())))
+        first.add(entry.sha256)
+    return done
+
+
+def _entry(source: FrameSource, sha256: str, dataset: Dataset, kind: str) -> Source:
+    found = source.found
+    return Source(
+        url=found.url, size=found.size, stamp=found.stamp, sha256=sha256, format=kind, version="", dataset=dataset.name
+    )
+
+
+def _claim(places: dict[PlaceKey, str], frame: Held, source: FrameSource) -> None:
+    """Note that a frame has a place, or raise if another has it."""
+    key = place_key(frame.tile, frame.place, frame.time)
+    other = places.get(key)
+    if other is not None and source.earlier is None and not source.anew:
+        raise FormatError(f"{source.found.url}: claims the place {key[1:]}, which {other} has; set one of them aside")
+    places[key] = frame.file
+
+
+def _written(store: Store, dataset: Dataset, held: list[Held], done: FramesStored) -> list[Row]:
+    groups = FrameGroup.kin(held)
+    batch = [new_granule_key(dataset.name, min(one.time for one in group.frames)) for group in groups]
+    batch += [row.key for row in done.rows]
+    known = {source.sha256: source for source in done.sources}
+    return [
+        write_frames(
+            store,
+            dataset,
+            group,
+            files=[known[frame.sha256] for frame in group.frames],
+            key=key,
+            batch=batch,
+            mapped=encoders().map,
+            supersedes=tuple(sorted(done.replaced - known.keys())),
+        )
+        for key, group in zip(batch, groups, strict=False)
+    ]
+
+
+def _document(store: Store, dataset: Dataset, content: bytes, entry: Source, job: FrameJob) -> Row:
+    document = unpack(job.document or "")
+    assert isinstance(document, Document)  # noqa: S101 - the planner packed it
+    return write_document(
+        store, dataset, content, document, time=job.time, file=entry, mapped=encoders().map
+    )
