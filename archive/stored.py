@@ -104,12 +104,15 @@ class RunArray:
 
 
 def patches_of(view: View, names: Sequence[str] | None, first: int = ALWAYS[0], last: int = ALWAYS[1]) -> list[Patch]:
-    """Return one lazy Patch for each contiguous run of datasets that touches a window of time (ns).
+    """Return one lazy Patch for each contiguous run of datasets that touches a window of time (ns), and their Cubes.
 
     Runs are cut to the window, so that no more of the index is read than it needs.
     """
-    patches = []
+    patches: list[Any] = []
     for table in view.tables(names, first, last):
+        if table.dataset.holds_frames:
+            patches += _cubes_of(view, table)
+            continue
         for run in table.runs():
             patch = _patch(view, table, run)
             if first > ALWAYS[0] or last < ALWAYS[1]:
@@ -118,6 +121,13 @@ def patches_of(view: View, names: Sequence[str] | None, first: int = ALWAYS[0], 
             if patch.shape[0]:
                 patches.append(patch)
     return patches
+
+
+def _cubes_of(view: View, table: Table) -> list[Any]:
+    """Return the Cubes of a dataset of frames; what they need is imported only where there are some."""
+    from archive.cube import cubes_of
+
+    return cubes_of(view, table)
 
 
 def _patch(view: View, table: Table, run: Run) -> Patch:

@@ -187,10 +187,13 @@ class View:
 
     def _near(self, name: str, first: int, last: int) -> list[LeafEntry]:
         dataset = self.snapshot.datasets.get(name)
+        if dataset is not None and dataset.holds_frames:
+            return self.entries(name)  # where a frame lies in its Cube hangs on all of them
         margin = 0 if dataset is None else 2 * int(dataset.step) + 1
         return self.entries(name, max(first - margin, ALWAYS[0]), last)
 
     def _table(self, dataset: Dataset, leaves: Sequence[LeafEntry], first: int, last: int) -> Table:
+        first, last = ALWAYS if dataset.holds_frames else (first, last)
         margin = 2 * int(dataset.step) + 1
         parts: list[Spans] = []
         sources: list[tuple[LeafTable, int] | Row] = []

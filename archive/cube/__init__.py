@@ -8,5 +8,6 @@ except ModuleNotFoundError as error:
     message = f"Cubes need {error.name}, which is not installed; pip install 'lightkeep[frames]'"
     raise MissingExtra(message) from error
 from archive.cube.frames import Frames
+from archive.cube.stored import cubes_of
 
-__all__ = ["Cube", "Frames"]
+__all__ = ["Cube", "Frames", "cubes_of"]

@@ -8,6 +8,7 @@ import numpy as np
 
 from archive.cube import arithmetic, coordinates, cropping
 from archive.cube.lazies import Dropped
+from archive.cube.pixels import FramePixels
 from archive.errors import InvalidInput
 from archive.lazy import Indexed, InMemory, Lazy
 from archive.reading import LIMIT, load_many
@@ -177,6 +178,20 @@ class Cube:
             return np.arange(0)
         numbers = self._grid.ravel()
         return numbers[numbers >= 0]
+
+    @property
+    def missing(self) -> list[tuple[int, ...]]:
+        """Places along the first axes at which frames are missing."""
+        if self._grid is None:
+            return []
+        return [tuple(place) for place in np.argwhere((self._grid < 0).any(axis=-1)).tolist()]
+
+    @property
+    def times(self) -> NDArray[np.datetime64]:
+        """Times of just these frames, UTC, in order; empty where they are not known."""
+        if self._frames is None or self._frames.times is None:
+            return np.empty(0, "datetime64[ns]")
+        return self._frames.times[self.frame_numbers].view("datetime64[ns]")
 
     @property
     def inventory(self) -> Any:
@@ -428,7 +443,10 @@ def _cut(data: Lazy, keys: Sequence[Key], near: int) -> Lazy:
             picks.append((axis, numbers - first))
     out = data.cut(tuple(window))
     for axis, numbers in picks:
-        out = Indexed(out, axis, numbers, 1) if axis < near else Indexed(out, axis, numbers)
+        if isinstance(out, FramePixels) and axis < out.grid.ndim - 1:
+            out = out.take(axis, numbers)
+        else:
+            out = Indexed(out, axis, numbers, 1) if axis < near else Indexed(out, axis, numbers)
     return Dropped(out, tuple(dropped)) if dropped else out
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Frames"]
+__all__ = ["Frames", "column_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,12 +32,15 @@ class Frames:
         Those that are not: one value for each frame, shape `(frames,)`; what a frame lacks is `None`.
     content
         Gives the bytes of a frame's file by its number; `None` where they cannot be had.
+    times
+        ns UTC of each, shape `(frames,)`, where they are known.
     """
 
     files: tuple[str, ...]
     constant: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     varying: Mapping[str, NDArray[Any]] = field(default_factory=lambda: MappingProxyType({}))
     content: Callable[[int], bytes] | None = None
+    times: NDArray[np.int64] | None = None
 
     @classmethod
     def from_headers(
@@ -62,7 +65,7 @@ class Frames:
             if all(type(value) is type(values[0]) and value == values[0] for value in values):
                 constant[key] = values[0]
             else:
-                varying[key] = _column(values)
+                varying[key] = column_of(values)
         return cls(
             files=tuple(files),
             constant=MappingProxyType(constant),
@@ -88,7 +91,7 @@ class Frames:
         if key not in self.constant:
             raise InvalidInput(f"{key}: no such keyword in these headers")
         count = len(np.arange(len(self.files))[numbers])
-        return _column([self.constant[key]] * count)
+        return column_of([self.constant[key]] * count)
 
     def to_table(self, numbers: NDArray[np.intp]) -> Any:
         """Return the headers of some frames as an astropy table, a row for each."""
@@ -97,7 +100,7 @@ class Frames:
         return Table({key: self.column(key, numbers) for key in self.names})
 
 
-def _column(values: Iterable[Any]) -> NDArray[Any]:
+def column_of(values: Iterable[Any]) -> NDArray[Any]:
     """Return values as an array of one type where they have one, else as objects."""
     listed = list(values)
     kinds = {type(value) for value in listed}

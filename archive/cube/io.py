@@ -96,6 +96,7 @@ class CubeIO:
             The dataset came without one.
         """
         content = self.cube.meta.get("asdf")
+        content = content() if callable(content) else content
         if not isinstance(content, bytes):
             raise NotFound("this dataset came without an asdf; its frames are written with io.to_fits")
         target = Path(path)

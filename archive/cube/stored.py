@@ -1,0 +1,253 @@
+"""From the rows of an archive to Cubes: one for each dataset of frames, or for each tile of a mosaic."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from archive.cube.cube import Cube
+from archive.cube.files import GranuleFiles
+from archive.cube.frames import Frames, column_of
+from archive.cube.header_wcs import wcs_of_headers
+from archive.cube.pixels import FrameGranule, FramePixels
+from archive.cube.table import Document, FrameTable, unpack
+from archive.errors import MissingExtra
+from archive.lazy import StoredPart
+from archive.reading import load
+from archive.wcs.cube_wcs import CubeWcs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from archive.index.dataset import Dataset
+    from archive.index.rows import ArrayRef, Row
+    from archive.store import Store
+    from archive.view import Table, View
+
+__all__ = ["cubes_of", "frames_of"]
+
+_unpacked = lru_cache(maxsize=512)(unpack)
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A frame of a tile: its granule, its number in it, its place as its header has it, and its time."""
+
+    granule: int
+    frame: int
+    place: tuple[int, ...]
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrameContents:
+    """Gives the bytes of any frame's file.
+
+    Parameters
+    ----------
+    files
+        Of each granule.
+    homes
+        Granule and number in it of each frame.
+    """
+
+    files: tuple[GranuleFiles, ...]
+    homes: tuple[tuple[int, int], ...]
+
+    def __call__(self, number: int) -> bytes:
+        """Return the bytes of one frame's file."""
+        granule, frame = self.homes[number]
+        return self.files[granule].content(frame)
+
+
+def cubes_of(view: View, table: Table) -> list[Cube]:
+    """Return the Cubes of a dataset of frames, unread; a Cube for each tile of a mosaic that has frames.
+
+    Raises
+    ------
+    DamagedData
+        A row cannot be understood.
+    """
+    dataset = table.dataset
+    rows = sorted(view.rows(table, range(len(table.sources))), key=lambda row: (row.time.first, row.id))
+    granules: list[FrameGranule] = []
+    files: list[GranuleFiles] = []
+    document: tuple[Document, Row] | None = None
+    for row in {row.id: row for row in rows}.values():
+        held = _unpacked(row.frames or "")
+        if isinstance(held, FrameTable):
+            granules.append(FrameGranule(view.store, row.key, row.data, row.extras, held))
+            files.append(GranuleFiles(granules[-1], [source.sha256 for source in row.sources]))
+        elif document is None:
+            document = held, row
+    tiles = frames_of([granule.table for granule in granules])
+    first = _first(document, tiles)
+    meta = _meta(dataset, document, view.store)
+    cubes = []
+    for place, members in sorted(tiles.items(), key=lambda item: item[0] or ()):
+        about = {**meta, **({} if place is None else {"tile": place})}
+        cubes.append(_cube(dataset, members, tuple(granules), tuple(files), document, about, place, first, view.store))
+    return cubes
+
+
+def frames_of(tables: Sequence[FrameTable]) -> dict[tuple[int, ...] | None, list[_Placed]]:
+    """Return the frames of each tile, in the order of their granules."""
+    tiles: dict[tuple[int, ...] | None, list[_Placed]] = defaultdict(list)
+    for number, table in enumerate(tables):
+        places = table.places or ((),) * len(table.files)
+        tiles[table.tile] += [
+            _Placed(number, frame, place, time)
+            for frame, (place, time) in enumerate(zip(places, table.times, strict=True))
+        ]
+    return tiles
+
+
+def _first(document: tuple[Document, Row] | None, tiles: Mapping[Any, Sequence[_Placed]]) -> int:
+    """Return what DINDEX counts from: as the asdf says, else 0 where a 0 occurs; real data count from 1."""
+    if document is not None and document[0].first is not None:
+        return document[0].first
+    return 0 if any(0 in one.place for members in tiles.values() for one in members) else 1
+
+
+def _meta(dataset: Dataset, document: tuple[Document, Row] | None, store: Store) -> dict[str, Any]:
+    said = dataset.fingerprint
+    meta: dict[str, Any] = {"dataset": dataset.name, "instrument": said.get("instrument", "")}
+    if said.get("mosaic"):
+        meta["mosaic"] = tuple(said["mosaic"])
+    if document is not None:
+        meta.update(document[0].documents)
+        meta["asdf"] = partial(_whole, store, document[1].data)
+    return meta
+
+
+def _whole(store: Store, data: ArrayRef) -> bytes:
+    """Return the bytes of an asdf."""
+    return load(StoredPart(store, data, (slice(0, data.shape[0]),))).tobytes()
+
+
+def _cube(  # noqa: PLR0917 - one call, taken out of `cubes_of`
+    dataset: Dataset,
+    members: Sequence[_Placed],
+    granules: tuple[FrameGranule, ...],
+    files: tuple[GranuleFiles, ...],
+    document: tuple[Document, Row] | None,
+    meta: dict[str, Any],
+    tile: tuple[int, ...] | None,
+    first: int,
+    store: Store,
+) -> Cube:
+    outer, places = _places(dataset, members, first)
+    kept = sorted(places.items())
+    grid = np.full((*outer, 2), -1, np.int32)
+    numbers = np.full((*outer, 1), -1, np.intp)
+    for number, (place, one) in enumerate(kept):
+        grid[place] = one.granule, one.frame
+        numbers[place] = number
+    frames = _frames([one for _, one in kept], [granule.table for granule in granules], files)
+    shape = dataset.fingerprint["shape"]
+    frame_shape = tuple(shape[len(outer) :] if shape else dataset.fingerprint["image"])
+    pixels = FramePixels(granules, grid, frame_shape, tuple(slice(0, length) for length in frame_shape), dataset.dtype)
+    wcs = _wcs(document, tile, meta)
+    if wcs is None:
+        wcs = wcs_of_headers(frames, numbers[..., 0], frame_shape, tuple(dataset.fingerprint["axes"]))
+    return Cube(
+        pixels,
+        CubeWcs.whole(wcs, pixels.shape),
+        unit=_unit(frames),
+        frames=frames,
+        grid=numbers,
+        meta=meta,
+    )
+
+
+def _places(
+    dataset: Dataset, members: Sequence[_Placed], first: int
+) -> tuple[tuple[int, ...], dict[tuple[int, ...], _Placed]]:
+    """Return the shape across frames, and which frame lies where; of two at one place, the first.
+
+    A series is as long as it has frames, in the order of their times.
+    """
+    shape = tuple(dataset.fingerprint["shape"][: len(members[0].place)])
+    if not shape:
+        ordered = sorted({one.time: one for one in reversed(members)}.items())
+        return (len(ordered),), {(number,): one for number, (_, one) in enumerate(ordered)}
+    places: dict[tuple[int, ...], _Placed] = {}
+    for one in members:
+        place = tuple(index - first for index in one.place)
+        if all(0 <= index < length for index, length in zip(place, shape, strict=True)):
+            places.setdefault(place, one)
+    return shape, places
+
+
+def _frames(kept: Sequence[_Placed], tables: Sequence[FrameTable], files: tuple[GranuleFiles, ...]) -> Frames:
+    """Return headers, files and times of frames, in their order."""
+    used = sorted({one.granule for one in kept})
+    constant: dict[str, Any] = {}
+    varying: dict[str, NDArray[Any]] = {}
+    for key in dict.fromkeys(key for number in used for key in (*tables[number].constant, *tables[number].varying)):
+        if _is_constant(key, [tables[number] for number in used]):
+            constant[key] = tables[used[0]].constant[key]
+            continue
+        columns = {number: _column(tables[number], key) for number in used}
+        varying[key] = column_of([columns[one.granule][one.frame] for one in kept])
+    return Frames(
+        files=tuple(tables[one.granule].files[one.frame] for one in kept),
+        constant=MappingProxyType(constant),
+        varying=MappingProxyType(varying),
+        content=FrameContents(files, tuple((one.granule, one.frame) for one in kept)),
+        times=np.array([one.time for one in kept], np.int64),
+    )
+
+
+def _is_constant(key: str, tables: Sequence[FrameTable]) -> bool:
+    if not all(key in table.constant for table in tables):
+        return False
+    values = [table.constant[key] for table in tables]
+    return all(type(value) is type(values[0]) and value == values[0] for value in values)
+
+
+def _column(table: FrameTable, key: str) -> Sequence[Any]:
+    return table.varying[key] if key in table.varying else [table.constant.get(key)] * len(table.files)
+
+
+def _unit(frames: Frames) -> Any:
+    text = frames.constant.get("BUNIT")
+    if not isinstance(text, str) or not text.strip():
+        return None
+    import astropy.units as u
+
+    return u.Unit(text, parse_strict="silent")
+
+
+def _wcs(document: tuple[Document, Row] | None, tile: tuple[int, ...] | None, meta: Mapping[str, Any]) -> Any:
+    """Return the coordinates that an asdf has for a tile: as tables, or its gWCS where that alone knows them."""
+    if document is None:
+        return None
+    for one in document[0].tiles:
+        if one.place == tile:
+            return one.wcs if one.wcs is not None else _gwcs(meta["asdf"](), tile)
+    return None
+
+
+def _gwcs(content: bytes, tile: tuple[int, ...] | None) -> Any:
+    import io
+    import warnings
+
+    try:
+        import asdf
+        import dkist  # noqa: F401 - its schemas are there
+    except ModuleNotFoundError as error:
+        message = f"the coordinates of these frames need {error.name}; pip install 'lightkeep[frames]'"
+        raise MissingExtra(message) from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # older files than libraries
+        with asdf.open(io.BytesIO(content), lazy_load=False, memmap=False) as file:
+            dataset = file.tree["dataset"]
+            return (dataset if tile is None else dataset._data[tile]).wcs  # noqa: SLF001 - a slice is checked
