@@ -11,14 +11,16 @@ if TYPE_CHECKING:
     from archive import errors, units
     from archive.catalog import open, open_raw, read, spool  # noqa: A004 - lk.open is the archive's own
     from archive.coords import Coord
+    from archive.cube import Cube
     from archive.patch import Patch
     from archive.spools import Spool
 
-__all__ = ["Coord", "Patch", "Spool", "errors", "open", "open_raw", "read", "spool", "units"]
+__all__ = ["Coord", "Cube", "Patch", "Spool", "errors", "open", "open_raw", "read", "spool", "units"]
 
 # Loaded when first used, so that the command line's help and workers that only need errors start at once.
 _HOMES = {
     "Coord": "archive.coords",
+    "Cube": "archive.cube",
     "Patch": "archive.patch",
     "Spool": "archive.spools",
     "open": "archive.catalog",

@@ -73,10 +73,14 @@ class Select:
 
     def apply(self, patches: Sequence[Patch]) -> Sequence[Patch]:
         """Return the Patches that are left."""
-        attributes = {name: value for name, value in self.selectors.items() if is_attribute(name, patches)}
+        plain = [patch for patch in patches if isinstance(patch, Patch)]
+        attributes = {name: value for name, value in self.selectors.items() if is_attribute(name, plain)}
         coords = {name: value for name, value in self.selectors.items() if name not in attributes}
         kept = []
         for patch in patches:
+            if not isinstance(patch, Patch):
+                kept += self._of_cube(patch)
+                continue
             if not all(attribute_mask(patch.attrs, name, wanted) for name, wanted in attributes.items()):
                 continue
             if not all(name in patch.coords for name in coords):
@@ -85,6 +89,15 @@ class Select:
             if part.size or not patch.size:
                 kept.append(part)
         return kept
+
+
+    def _of_cube(self, cube: Any) -> list[Any]:
+        from archive.cube.selecting import select_cube
+
+        if self.relative or self.samples:
+            raise InvalidInput("Cubes are selected by values; for pixels, slice them: cube[0, 2:8]")
+        part = select_cube(cube, self.selectors)
+        return [] if part is None else [part]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +110,8 @@ class Chunk:
 
     def apply(self, patches: Sequence[Patch]) -> Sequence[Patch]:
         """Return the chunks."""
+        if any(not isinstance(patch, Patch) for patch in patches):
+            raise InvalidInput("Cubes are not chunked; choose other data with select(dataset=...), or slice a Cube")
         return chunk(patches, self.dim, self.length, **self.options)
 
 
@@ -147,6 +162,13 @@ class _Picked(Sequence[Patch]):
         if isinstance(index, slice):
             return _Picked(self._base, self._numbers[index])
         return self._base[self._numbers[index]]
+
+
+def _names_of(item: Any) -> tuple[str, ...]:
+    """Return what a Patch or a Cube can be selected by."""
+    if isinstance(item, Patch):
+        return (*item.coords, *item.attrs)
+    return ("time", "wavelength", "stokes", "sky", *item.attrs, *item.header_names)
 
 
 type Step = Select | Chunk | Pick | Sort
@@ -284,7 +306,7 @@ class Spool:
         return [name for name in names if name in there]
 
     def _check_names(self, step: Select, patches: Sequence[Patch]) -> None:
-        known = {name for patch in patches for name in (*patch.coords, *patch.attrs)}
+        known = {name for patch in patches for name in _names_of(patch)}
         if isinstance(self._root, ArchiveRoot):
             for dataset in self._root.view.datasets().values():
                 known.update((*dataset.coords, *dataset.attrs, "time", "time_recorded", "dataset"))
@@ -294,12 +316,20 @@ class Spool:
             raise InvalidInput(f"{', '.join(unknown)}: no such coordinate or attribute; known: {there}")
 
     def __len__(self) -> int:
-        if not self._steps and isinstance(self._root, ArchiveRoot) and "_patches" not in self.__dict__:
+        if not self._steps and isinstance(self._root, ArchiveRoot) and "_patches" not in self.__dict__ and not self._framed:
             return sum(len(spans) for spans in self.coverage().values())
         return len(self._patches)
 
+    @property
+    def _framed(self) -> bool:
+        """Whether the archive has datasets of frames among those that are meant."""
+        if not isinstance(self._root, ArchiveRoot):
+            return False
+        held = self._root.view.datasets()
+        return any(held[name].holds_frames for name in self.datasets)
+
     @overload
-    def __getitem__(self, index: int) -> Patch: ...
+    def __getitem__(self, index: int) -> Any: ...
     @overload
     def __getitem__(self, index: slice | Sequence[int] | np.ndarray[Any, Any]) -> Spool: ...
     def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray[Any, Any]) -> Patch | Spool:
@@ -385,6 +415,10 @@ class Spool:
             return {name: self._root.view.coverage(name) for name in self.datasets}
         found: dict[str, list[tuple[int, int]]] = {}
         for patch in self._patches:
+            if not isinstance(patch, Patch):
+                stamps = patch.times.astype(np.int64)
+                found.setdefault(str(patch.attrs.get("dataset", "")), []).append((int(stamps.min()), int(stamps.max())))
+                continue
             values = patch.coords["time"].values
             found.setdefault(str(patch.attrs.get("dataset", "")), []).append(
                 (int(np.int64(values[0])), int(np.int64(values[-1])))

@@ -273,6 +273,8 @@ class View:
                 found = runs_of(self._held(leaf).spans, dataset.step)
                 spans.extend((run.first, run.last) for run in found)
         spans.extend((row.time.first, row.time.last) for row in self._young_rows(dataset))
+        if dataset.holds_frames:
+            return [(min(first for first, _ in spans), max(last for _, last in spans))] if spans else []
         return _merged(sorted(spans), reach_of(dataset.step))
 
     def __getstate__(self) -> dict[str, Any]:

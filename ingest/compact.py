@@ -108,6 +108,8 @@ def compact(
     report = CompactReport()
     for name in sorted(snapshot.datasets if names is None else names):
         dataset = snapshot.datasets[name]
+        if dataset.holds_frames:
+            continue  # their granules are cut by place, and do not grow by time
         groups = _groups(rows_of(store, snapshot, name), dataset)
         while batch := list(itertools.islice(groups, _GROUPS_A_SWAP)):
             _replace(store, dataset, batch, report, advance)

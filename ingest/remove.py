@@ -88,11 +88,11 @@ def remove(store: Store, name: str, first: int | None = None, last: int | None =
         ledger, segments, forgotten = without_contents(
             read_by_segment(store, old.ledger), lost, _held(store, old, name, rows, parts)
         )
-        kept = sum(row.time.size for row in left)
+        kept = sum(row.samples for row in left)
         done.update(
             granules=len(rows) - len({row.replaces[0] for row in left}),
             cut=len({row.replaces[0] for row in left}),
-            samples=sum(row.time.size for row in rows) - kept,
+            samples=sum(row.samples for row in rows) - kept,
             sources=forgotten,
         )
         if whole:
@@ -126,6 +126,10 @@ def _split(rows: Sequence[Row], first: int | None, last: int | None) -> tuple[li
     gone: list[Part] = []
     left: list[Part] = []
     for row in rows:
+        if row.frames is not None:
+            for number, inside in enumerate(_frames_inside(row, first, last)):
+                (gone if inside else left).append(Part(row, number, number + 1))
+            continue
         start = 0 if first is None else row.time.find(first)
         stop = row.time.size if last is None else row.time.find(last, "right")
         gone += [Part(row, start, stop)] if start < stop else []
@@ -133,20 +137,47 @@ def _split(rows: Sequence[Row], first: int | None, last: int | None) -> tuple[li
     return gone, left
 
 
+def _frames_inside(row: Row, first: int | None, last: int | None) -> list[bool]:
+    """Return which frames of a granule lie in a span; its asdf only goes with the whole dataset."""
+    from archive.cube.table import Document, unpack
+
+    held = unpack(row.frames or "")
+    if isinstance(held, Document):
+        return [first is None and last is None]
+    return [(first is None or time >= first) and (last is None or time <= last) for time in held.times]
+
+
 def _held(store: Store, old: Snapshot, name: str, rows: Sequence[Row], left: Sequence[Part]) -> frozenset[str]:
     """Return the contents of which a dataset still holds a part without some rows, of which parts are left."""
     going = {(row.id, row.key) for row in rows}
     others = [row for row in rows_of(store, old, name) if (row.id, row.key) not in going]
-    return contents_of([*left, *(Part(row, 0, row.time.size) for row in others)])
+    return contents_of([*left, *(Part(row, 0, row.samples) for row in others)])
 
 
 def trimmed(store: Store, dataset: Dataset, parts: Sequence[Part]) -> list[Row]:
     """Put parts of granules as granules of their own, and return their rows."""
-    keys = [layout.new_granule_key(dataset.name, part.row.time.at(part.start)) for part in parts]
+    parts = _joined(parts)
+    keys = [
+        layout.new_granule_key(
+            dataset.name, part.row.time.at(part.start) if part.row.frames is None else part.row.time.first
+        )
+        for part in parts
+    ]
     return [
         rewrite(store, dataset, [part], replaces=[part.row], key=key, batch=keys)
         for part, key in zip(parts, keys, strict=True)
     ]
+
+
+def _joined(parts: Sequence[Part]) -> list[Part]:
+    """Return parts of one granule that follow each other as one."""
+    joined: list[Part] = []
+    for part in parts:
+        if joined and joined[-1].row is part.row and joined[-1].stop == part.start:
+            joined[-1] = Part(part.row, joined[-1].start, part.stop)
+        else:
+            joined.append(part)
+    return joined
 
 
 def contents_of(parts: Iterable[Part]) -> frozenset[str]:

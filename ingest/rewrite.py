@@ -56,6 +56,8 @@ def rewrite(
     DamagedData
         A granule is missing or altered.
     """
+    if dataset.holds_frames:
+        return _rewrite_frames(store, dataset, parts, replaces=replaces, key=key, batch=batch)
     windows = tuple(slice(0, width) for width in dataset.widths)
     names = sorted({name for part in parts for name in part.row.extras})
     lazy = [StoredPart(store, part.row.data, (slice(part.start, part.stop), *windows)) for part in parts]
@@ -94,6 +96,44 @@ def rewrite(
         left_out=tuple(_left_out(row) for row in replaces if (row.id, row.key) not in kept),
     )
     return write_granule(store, dataset, content, key=key, batch=batch, mapped=encoders().map)
+
+
+def _rewrite_frames(
+    store: Store, dataset: Dataset, parts: Sequence[Part], *, replaces: Sequence[Row], key: str, batch: Sequence[str]
+) -> Row:
+    """Put one granule that holds some frames of others, all of one kin; an asdf is copied whole."""
+    from archive.cube.table import Document, unpack
+    from ingest.frames.content import FrameGroup, write_document, write_frames
+
+    records = _records_of(store, parts)
+    wanted = {source.sha256 for part in parts for source in sources_of(part)}
+    files = {source.sha256: source for record in records for source in record.files if source.sha256 in wanted}
+    instead = [*(row.key for row in replaces), *(name for one in records for name in one.instead)]
+    recorded: dict[str, Any] = {
+        "replaces": tuple(dict.fromkeys(name for row in replaces for name in (row.id, *row.replaces))),
+        "instead": tuple(dict.fromkeys(instead)),
+    }
+    row = parts[0].row
+    held = unpack(row.frames or "")
+    if isinstance(held, Document):
+        content = load_many([StoredPart(store, row.data, (slice(0, row.data.shape[0]),))], limit=None)[0].tobytes()
+        (file,) = files.values()
+        return write_document(
+            store, dataset, content, held, time=row.time.first, file=file, key=key, batch=batch, **recorded
+        )
+    frames = [
+        frame for part in parts for frame in FrameGroup.stored(store, part.row, range(part.start, part.stop)).frames
+    ]
+    return write_frames(
+        store,
+        dataset,
+        FrameGroup(tuple(frames)),
+        files=[files[frame.sha256] for frame in frames],
+        key=key,
+        batch=batch,
+        mapped=encoders().map,
+        **recorded,
+    )
 
 
 def sources_of(part: Part) -> tuple[SourceRange, ...]:

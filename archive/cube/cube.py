@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Cube"]
 
+_ATTRS = ("dataset", "instrument", "tile")
+
 type Key = int | slice | NDArray[np.int64]
 
 
@@ -178,6 +180,78 @@ class Cube:
             return np.arange(0)
         numbers = self._grid.ravel()
         return numbers[numbers >= 0]
+
+    @property
+    def size(self) -> int:
+        """Number of pixels."""
+        return int(np.prod(self.shape))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the pixels once they are read."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the pixels are in memory."""
+        return isinstance(self._data, InMemory)
+
+    @property
+    def lazy(self) -> Lazy:
+        """The pixels, unread."""
+        return self._data
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """What tells this Cube from others: dataset and instrument."""
+        return {name: value for name, value in self.meta.items() if name in _ATTRS}
+
+    def new(self) -> Cube:
+        """Return the same Cube again."""
+        return self._with()
+
+    @property
+    def header_names(self) -> tuple[str, ...]:
+        """Keywords of the headers."""
+        return () if self._frames is None else self._frames.names
+
+    def header(self, key: str) -> NDArray[Any]:
+        """Return the values of one keyword for just these frames, in order.
+
+        Raises
+        ------
+        InvalidInput
+            No header has such a keyword.
+        """
+        if self._frames is None:
+            raise InvalidInput(f"{key}: this Cube has no frames, and no headers")
+        return self._frames.column(key, self.frame_numbers)
+
+    def with_frames(self, keep: NDArray[np.bool_]) -> Cube | None:
+        """Return the smallest Cube with some of these frames, others masked and not read; `None` without any.
+
+        Parameters
+        ----------
+        keep
+            For each of `frame_numbers`.
+        """
+        if self._grid is None or self._grid.shape[-1] != 1:
+            raise InvalidInput("the frames of this Cube were binned, or are not known; select before that")
+        wanted = np.zeros(self._grid.shape[:-1], dtype=bool)
+        wanted[self._grid[..., 0] >= 0] = keep
+        if not wanted.any():
+            return None
+        if wanted.all():
+            return self
+        data = self._data.only(wanted) if isinstance(self._data, FramePixels) else self._data
+        grid = np.where(wanted[..., None], self._grid, -1)
+        axes = range(wanted.ndim)
+        key: list[Any] = []
+        for axis in axes:
+            places = np.flatnonzero(wanted.any(axis=tuple(other for other in axes if other != axis)))
+            whole = len(places) == places[-1] - places[0] + 1
+            key.append(slice(int(places[0]), int(places[-1]) + 1) if whole else places)
+        return self._with(data=data, grid=grid)[tuple(key)]
 
     @property
     def missing(self) -> list[tuple[int, ...]]:

@@ -73,6 +73,9 @@ class Frames:
             content=content,
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _frames, (self.files, dict(self.constant), dict(self.varying), self.content, self.times)
+
     @property
     def names(self) -> tuple[str, ...]:
         """All keywords, those that are constant first."""
@@ -98,6 +101,16 @@ class Frames:
         from astropy.table import Table
 
         return Table({key: self.column(key, numbers) for key in self.names})
+
+
+def _frames(files: tuple[str, ...], constant: Any, varying: Any, content: Any, times: Any) -> Frames:
+    return Frames(
+        files=files,
+        constant=MappingProxyType(constant),
+        varying=MappingProxyType(varying),
+        content=content,
+        times=times,
+    )
 
 
 def column_of(values: Iterable[Any]) -> NDArray[Any]:

@@ -111,6 +111,9 @@ class FrameTable:
         varying = {key: values[frame] for key, values in self.varying.items() if values[frame] is not None}
         return {**self.constant, **varying}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return unpack, (self.pack(),)
+
     def pack(self) -> str:
         """Return the table as text."""
         tiling = None

@@ -115,6 +115,11 @@ class Row:
     replaces: tuple[str, ...] = ()
     frames: str | None = None
 
+    @property
+    def samples(self) -> int:
+        """Number of samples along time, or of frames: as many as its sources gave."""
+        return self.time.size if self.frames is None else len(self.sources)
+
     def to_json(self) -> dict[str, Any]:
         """Return the row as JSON."""
         return {
