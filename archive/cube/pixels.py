@@ -118,8 +118,39 @@ class FramePixels:
             core[owners < 0] = np.nan if self.dtype.kind == "f" else 0
         for number in np.unique(owners[owners >= 0]).tolist():
             places = np.nonzero(owners == number)
-            for part in _runs(self.granules[number], window, self.grid[..., 1][places], places):
-                part.fill(core, work)
+            frames = self.grid[..., 1][places]
+            tiles = _Tiles.asked(self.granules[number], window, frames, core, work)
+            for part in _runs(self.granules[number], window, frames, places):
+                part.fill(core, tiles, work)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tiles:
+    """Scales and zeros of the tiles that a window touches, and what stands for NaN in each, from one frame on."""
+
+    scales: NDArray[Any]
+    blanks: NDArray[Any] | None
+    first: int
+
+    @classmethod
+    def asked(
+        cls, granule: FrameGranule, window: Window, frames: NDArray[np.int32], core: NDArray[Any], work: Work
+    ) -> _Tiles | None:
+        """Ask for them, once for all frames of a granule; `None` where images were not quantised."""
+        if "scales" not in granule.extras:
+            return None
+        first = int(frames.min())
+        along = (slice(first, int(frames.max()) + 1), *_tiles_of(window, _tile_core(granule.table)))
+        scales = _asked(granule, "scales", (*along, slice(0, 2)), core, work)
+        blanks = _asked(granule, "blanks", along, core, work) if "blanks" in granule.extras else None
+        return cls(scales, blanks, first)
+
+
+def _asked(granule: FrameGranule, name: str, window: Window, core: NDArray[Any], work: Work) -> NDArray[Any]:
+    part = granule.part(name, window)
+    room = _room(core, part.shape, part.dtype)
+    part.fill(room, work)
+    return room
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,29 +170,19 @@ class _Run:
     frames: NDArray[np.int32]
     places: tuple[NDArray[np.intp], ...]
 
-    def fill(self, core: NDArray[Any], work: Work) -> None:
+    def fill(self, core: NDArray[Any], tiles: _Tiles | None, work: Work) -> None:
         table, first, last = self.granule.table, int(self.frames.min()), int(self.frames.max()) + 1
         lengths = tuple(part.stop - part.start for part in self.window)
         stored = _room(core, (last - first, *lengths), np.dtype(self.granule.data.dtype))
         StoredPart(self.granule.store, self.granule.data, (slice(first, last), *self.window)).fill(stored, work)
-        if table.tiling is None or "scales" not in self.granule.extras:
+        if tiles is None:
             work.finish.append(lambda: self._put(core, table.scaling.values(stored[self.frames - first])))
             return
-        tiles = _tiles_of(self.window, _tile_core(table))
-        scales = self._beside("scales", (slice(first, last), *tiles, slice(0, 2)), core, work)
-        blanks = (
-            self._beside("blanks", (slice(first, last), *tiles), core, work)
-            if "blanks" in self.granule.extras
-            else None
-        )
-        exact = [(one, self._beside("kept", (slice(one.start, one.start + one.size),), core, work)) for one in self._exact()]
-        work.finish.append(lambda: self._put(core, self._values(stored, scales, blanks, exact, first)))
-
-    def _beside(self, name: str, window: Window, core: NDArray[Any], work: Work) -> NDArray[Any]:
-        part = self.granule.part(name, window)
-        room = _room(core, part.shape, part.dtype)
-        part.fill(room, work)
-        return room
+        exact = [
+            (one, _asked(self.granule, "kept", (slice(one.start, one.start + one.size),), core, work))
+            for one in self._exact()
+        ]
+        work.finish.append(lambda: self._put(core, self._values(stored[self.frames - first], tiles, exact)))
 
     def _exact(self) -> list[Kept]:
         wanted = set(self.frames.tolist())
@@ -186,20 +207,16 @@ class _Run:
         core[self.places] = values
 
     def _values(
-        self,
-        stored: NDArray[Any],
-        scales: NDArray[Any],
-        blanks: NDArray[Any] | None,
-        exact: Sequence[tuple[Kept, NDArray[Any]]],
-        first: int,
+        self, stored: NDArray[Any], tiles: _Tiles, exact: Sequence[tuple[Kept, NDArray[Any]]]
     ) -> NDArray[Any]:
         """Return the values of the frames, tile by tile."""
-        table, numbers = self.granule.table, self.frames - first
-        out = np.empty((len(numbers), *stored.shape[1:]), table.scaling.stored)
+        table = self.granule.table
+        out = np.empty(stored.shape, table.scaling.stored)
         for tile, window, inside in self._tiles():
             each = (slice(None), *window)
-            place = (numbers, *tile)
-            self._dequantize(stored[each][numbers], out[each], scales[place], None if blanks is None else blanks[place], inside)
+            place = (self.frames - tiles.first, *tile)
+            blanks = None if tiles.blanks is None else tiles.blanks[place]
+            self._dequantize(stored[each], out[each], tiles.scales[place], blanks, inside)
         for one, body in exact:
             self._put_exact(one, body, out)
         plain = table.scaling.scale == 1.0 and table.scaling.zero == 0.0
