@@ -98,7 +98,7 @@ def write_frame(path: Path, data: NDArray[Any], head: fits.Header, options: dict
         else:
             defaults = {"tile_shape": (1, 20, 32), **({"quantize_level": 16} if data.dtype.kind == "f" else {})}
             hdus = [fits.PrimaryHDU(), fits.CompImageHDU(data, head, **{**defaults, **options})]
-        fits.HDUList(hdus).writeto(path, checksum=True)
+        fits.HDUList(hdus).writeto(path, checksum=True, overwrite=True)
     return path
 
 
