@@ -30,12 +30,12 @@ from bench.recording import CHANNELS, RATE, START, machine, new_store, samples
 from bench.servers import BUCKET, Counting, counting, seaweed
 from bench.table import markdown, save
 from bench.writers import Job, Written
-from ingest.compact import compact
-from ingest.fold import fold
 from ingest.formats import format_named, open_format
+from ingest.index.fold import fold
+from ingest.index.swap import read_current
+from ingest.keeping.compact import compact
 from ingest.run import plan_ingest
 from ingest.settings import Settings
-from ingest.swap import read_current
 from ingest.synthetic import write_prodml
 from ingest.synthetic.vendor import Header
 
