@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from archive.index.dataset import Dataset
     from archive.view import View
     from ingest.frames import FrameSet
-    from ingest.ledger import Ledger
+    from ingest.index.ledger import Ledger
     from ingest.settings import Settings
     from ingest.sources import Found
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from archive.index.dataset import Dataset
-    from ingest.ledger import Ledger
+    from ingest.index.ledger import Ledger
     from ingest.settings import Settings
     from ingest.sources import Found
 

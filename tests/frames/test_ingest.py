@@ -15,14 +15,14 @@ from shared import shared_folder
 
 import archive as lk
 from archive.view import open_view
-from ingest.collect import collect
-from ingest.compact import compact
-from ingest.remake import Remake
-from ingest.remove import remove
-from ingest.repair import repair
+from ingest.keeping.collect import collect
+from ingest.keeping.compact import compact
+from ingest.checking.remake import Remake
+from ingest.keeping.remove import remove
+from ingest.checking.repair import repair
 from ingest.run import ingest, plan_ingest, read_ledger
 from ingest.settings import Settings
-from ingest.verify import verify
+from ingest.checking.verify import verify
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,9 +14,9 @@ from archive.index.commits import Commit
 from archive.index.leaves import LeafEntry, LeafTable, encode_leaf, leaf_rows
 from archive.index.snapshot import Snapshot
 from archive.store import Get, List
-from ingest.ledger import merge_segments
-from ingest.replacing import halved, read_leaves
-from ingest.swap import Base, Change, successor, swap
+from ingest.index.ledger import merge_segments
+from ingest.index.replacing import halved, read_leaves
+from ingest.index.swap import Base, Change, successor, swap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
