@@ -86,7 +86,8 @@ def plan_of(patches: Sequence[Patch]) -> Plan:
     requests = len(ranges) + len(raw)
     return Plan(
         patches=len(patches),
-        granules=len({part.array.key.partition(".zarr/")[0] for part in ranges}) + len({id(fill.source) for fill in raw}),
+        granules=len({part.array.key.partition(".zarr/")[0] for part in ranges})
+        + len({id(fill.source) for fill in raw}),
         chunks=sum(len(part.chunks) for part in ranges),
         requests=requests,
         bytes=total,

@@ -90,7 +90,6 @@ class Select:
                 kept.append(part)
         return kept
 
-
     def _of_cube(self, cube: Any) -> list[Any]:
         from archive.cube.selecting import select_cube
 
@@ -316,7 +315,12 @@ class Spool:
             raise InvalidInput(f"{', '.join(unknown)}: no such coordinate or attribute; known: {there}")
 
     def __len__(self) -> int:
-        if not self._steps and isinstance(self._root, ArchiveRoot) and "_patches" not in self.__dict__ and not self._framed:
+        if (
+            not self._steps
+            and isinstance(self._root, ArchiveRoot)
+            and "_patches" not in self.__dict__
+            and not self._framed
+        ):
             return sum(len(spans) for spans in self.coverage().values())
         return len(self._patches)
 

@@ -112,7 +112,9 @@ class FramePlanner:
         names = {_name(told) for _, told in described}
         for looked in self._looks(frames):
             if names and looked.identity.name not in names:
-                told = f"{looked.found.url}: is of the dataset {looked.identity.name}, but its folder holds the asdf of "
+                told = (
+                    f"{looked.found.url}: is of the dataset {looked.identity.name}, but its folder holds the asdf of "
+                )
                 self._refuse(looked.found, FormatError(f"{told}{', '.join(sorted(names))}; set it aside"))
             else:
                 sets[self.settings.dataset or looked.identity.name].append(looked)
@@ -229,9 +231,7 @@ class FramePlanner:
                     taken[place_key(held.tile, place, moment)] = file
         return taken
 
-    def _task(
-        self, name: str, members: Sequence[_Looked], taken: Mapping[tuple[Any, ...], str]
-    ) -> PlannedFrames:
+    def _task(self, name: str, members: Sequence[_Looked], taken: Mapping[tuple[Any, ...], str]) -> PlannedFrames:
         keys = [place_key(one.identity.tile, one.identity.place, one.identity.time) for one in members]
         samples = sum(prod(one.identity.image) for one in members) * self.datasets[name].dtype.itemsize
         return PlannedFrames(

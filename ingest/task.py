@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from archive.index.dataset import Dataset
     from archive.model import Block, Description
     from archive.store import Store
+    from ingest.frames.content import FrameContent
     from ingest.frames.storing import FrameJob
 
 __all__ = ["Refusal", "Task", "TaskResult", "TaskSource", "check_sources", "reread", "run_task"]
@@ -391,7 +392,7 @@ def reread(
     files: Sequence[Source],
     options: Mapping[str, Any],
     known: dict[Found, str] | None = None,
-) -> GranuleContent:
+) -> GranuleContent | FrameContent:
     """Return what the granule of a row was made of, read from its sources again.
 
     Parameters
@@ -410,6 +411,15 @@ def reread(
     FormatError
         A source cannot be read.
     """
+    if row.frames is not None:
+        from ingest.frames.storing import reread_frames
+
+        return reread_frames(
+            row,
+            dataset,
+            files,
+            lambda stack, sha: _found_again(stack, sha, files, options, {} if known is None else known),
+        )
     hashes = dict.fromkeys(part.sha256 for part in row.sources)
     with ExitStack() as stack:
         opened = {sha: _opened_again(stack, sha, files, options, {} if known is None else known) for sha in hashes}
@@ -427,12 +437,21 @@ def check_sources(row: Row, files: Sequence[Source], options: Mapping[str, Any],
     """Raise unless the sources of a row are still where they were, with the same content; see `reread`."""
     for sha in dict.fromkeys(part.sha256 for part in row.sources):
         with ExitStack() as stack:
-            _opened_again(stack, sha, files, options, known)
+            _found_again(stack, sha, files, options, known)
 
 
 def _opened_again(
-    stack: ExitStack, sha256: str, files: Iterable[Source], options: Mapping[str, Any], known: dict[Found, str]
+    stack: ExitStack, sha256: str, files: Sequence[Source], options: Mapping[str, Any], known: dict[Found, str]
 ) -> tuple[TaskSource, OpenSource, Description]:
+    found, entered = _found_again(stack, sha256, files, options, known)
+    kind = next(file.format for file in files if file.sha256 == sha256)
+    source = TaskSource(found=found, format=kind, datasets=())
+    return source, entered, open_format(format_named(kind)).describe(entered.file)
+
+
+def _found_again(
+    stack: ExitStack, sha256: str, files: Iterable[Source], options: Mapping[str, Any], known: dict[Found, str]
+) -> tuple[Found, OpenSource]:
     tried: list[str] = []
     for file in files:
         if file.sha256 != sha256:
@@ -445,8 +464,7 @@ def _opened_again(
             continue
         if known.setdefault(found, entered.sha256) == sha256:
             entered.sha256 = sha256
-            source = TaskSource(found=found, format=file.format, datasets=())
-            return source, entered, open_format(format_named(file.format)).describe(entered.file)
+            return found, entered
         tried.append(f"{file.url}: is not the file that was ingested")
     raise NotFound("; ".join(tried) or f"the source with SHA-256 {sha256} is known under no name")
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archive.cube import arithmetic, coordinates, cropping
-from archive.cube.lazies import Dropped
 from archive.cube.pixels import FramePixels
+from archive.cube.slicing import cut, orthogonal, per_axis
 from archive.errors import InvalidInput
-from archive.lazy import Indexed, InMemory, Lazy
+from archive.lazy import InMemory, Lazy
 from archive.reading import LIMIT, load_many
 from archive.wcs.cube_wcs import CubeWcs
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Cube"]
 
 _ATTRS = ("dataset", "instrument", "tile")
-
-type Key = int | slice | NDArray[np.int64]
 
 
 class Cube:
@@ -292,16 +290,16 @@ class Cube:
             There are more indices than axes, an index is beyond its axis, a mask is of another length,
             nothing is left of an axis, or no axis is left.
         """
-        keys = _per_axis(key, self.shape)
+        keys = per_axis(key, self.shape)
         if all(isinstance(one, int) for one in keys):
             raise InvalidInput("a single pixel is no Cube; keep an axis, with a slice of length one")
         mask, grid = self._mask, self._grid
         if mask is not None:
-            mask = _orthogonal(np.broadcast_to(mask, self.shape), keys)
+            mask = orthogonal(np.broadcast_to(mask, self.shape), keys)
         if grid is not None:
-            grid = _orthogonal(grid, (*keys[: grid.ndim - 1], slice(None)))
+            grid = orthogonal(grid, (*keys[: grid.ndim - 1], slice(None)))
         return self._with(
-            data=_cut(self._data, keys, 1 if self._grid is None else self._grid.ndim - 1),
+            data=cut(self._data, keys, 1 if self._grid is None else self._grid.ndim - 1),
             wcs=self.wcs[tuple(keys)],
             mask=mask,
             grid=grid,
@@ -460,72 +458,10 @@ class _Source:
         self.lazy, self.shape, self.dtype, self.ndim = lazy, lazy.shape, lazy.dtype, len(lazy.shape)
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        (array,) = load_many([_cut(self.lazy, _per_axis(key, self.shape), 0)], limit=None)
+        (array,) = load_many([cut(self.lazy, per_axis(key, self.shape), 0)], limit=None)
         return array
 
 
 def _plain(pixel: Any) -> Any:
     """Return a pixel without its unit `pix`."""
     return pixel.to_value("pix") if hasattr(pixel, "to_value") else pixel
-
-
-def _per_axis(key: Any, shape: tuple[int, ...]) -> list[Key]:
-    """Return an int from 0, a slice, or numbers for each axis."""
-    items = list(key) if isinstance(key, tuple) else [key]
-    dots = [number for number, item in enumerate(items) if item is Ellipsis]
-    if len(dots) > 1 or len(items) - len(dots) > len(shape):
-        raise InvalidInput(f"{len(items)} indices for a Cube of {len(shape)} axes")
-    place = dots[0] if dots else len(items)
-    fill = [slice(None)] * (len(shape) - len(items) + len(dots))
-    items[place : place + len(dots)] = fill
-    return [_one(item, length, axis) for axis, (item, length) in enumerate(zip(items, shape, strict=True))]
-
-
-def _one(item: Any, length: int, axis: int) -> Key:
-    if isinstance(item, (bool, np.bool_)) or item is None:
-        raise InvalidInput(f"{item!r} is no index; axis {axis} takes an int, a slice or a mask")
-    if isinstance(item, slice):
-        if not range(*item.indices(length)):
-            raise InvalidInput(f"{item} leaves nothing of axis {axis}, which has {length}")
-        return item
-    if isinstance(item, (int, np.integer)):
-        if not -length <= item < length:
-            raise InvalidInput(f"index {item} is beyond axis {axis}, which has {length}")
-        return int(item) % length
-    array = np.asarray(item)
-    if array.dtype == np.bool_ and array.shape == (length,):
-        array = np.flatnonzero(array)
-    if array.ndim != 1 or array.dtype.kind not in "iu" or not array.size:
-        raise InvalidInput(f"axis {axis} takes an int, a slice, or a mask of {length} that leaves something")
-    if (array < -length).any() or (array >= length).any():
-        raise InvalidInput(f"a number is beyond axis {axis}, which has {length}")
-    return array.astype(np.int64) % length
-
-
-def _cut(data: Lazy, keys: Sequence[Key], near: int) -> Lazy:
-    """Return a part of an array, unread; along the first `near` axes no neighbour is read that is not wanted."""
-    window, picks, dropped = [], [], []
-    for axis, (key, length) in enumerate(zip(keys, data.shape, strict=True)):
-        if isinstance(key, int):
-            window.append(slice(key, key + 1))
-            dropped.append(axis)
-            continue
-        numbers = np.arange(length)[key]
-        first, last = int(numbers.min()), int(numbers.max())
-        window.append(slice(first, last + 1))
-        if len(numbers) != last - first + 1 or (np.diff(numbers) != 1).any():
-            picks.append((axis, numbers - first))
-    out = data.cut(tuple(window))
-    for axis, numbers in picks:
-        if isinstance(out, FramePixels) and axis < out.grid.ndim - 1:
-            out = out.take(axis, numbers)
-        else:
-            out = Indexed(out, axis, numbers, 1) if axis < near else Indexed(out, axis, numbers)
-    return Dropped(out, tuple(dropped)) if dropped else out
-
-
-def _orthogonal(array: NDArray[Any], keys: Sequence[Key]) -> NDArray[Any]:
-    """Return a part of an array, each axis by its own key."""
-    for axis in reversed(range(len(keys))):
-        array = array[(slice(None),) * axis + (keys[axis],)]
-    return array

@@ -135,9 +135,7 @@ def _sky(frames: Frames, grid: NDArray[np.intp], image: dict[int, int], count: i
         return None
     lon, lat = axes[0][0], axes[1][0]
     units = [_DEGREES.get(str(frames.constant.get(f"CUNIT{axis}", "deg"))) for axis in (lon, lat)]
-    columns = {
-        key: [_number(frames, f"{key}{axis}") for axis in (lon, lat)] for key in ("CRPIX", "CRVAL", "CDELT")
-    }
+    columns = {key: [_number(frames, f"{key}{axis}") for axis in (lon, lat)] for key in ("CRPIX", "CRVAL", "CDELT")}
     turned = _number(frames, f"CROTA{lat}", 0.0)
     flat = [column for pair in columns.values() for column in pair]
     if any(column is None for column in flat) or turned is None or None in units:
@@ -157,7 +155,13 @@ def _sky(frames: Frames, grid: NDArray[np.intp], image: dict[int, int], count: i
         pole=float(frames.constant.get("LONPOLE") or 180.0),
     )
     told = [
-        WorldAxis(kind="celestial", part=part, physical_type=f"custom:pos.helioprojective.{name}", unit="arcsec", name=f"helioprojective {long}")
+        WorldAxis(
+            kind="celestial",
+            part=part,
+            physical_type=f"custom:pos.helioprojective.{name}",
+            unit="arcsec",
+            name=f"helioprojective {long}",
+        )
         for part, (name, long) in enumerate((("lon", "longitude"), ("lat", "latitude")))
     ]
     seconds = Beside((Line(3600.0), Line(3600.0)))
@@ -233,7 +237,10 @@ def _bridged(flat: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.
 def _sky_frame(frames: Frames, epoch: int) -> SkyFrame:
     """Return the helioprojective frame of the first frame's time, seen from where its header says."""
     time = _epoch(epoch)
-    said = [frames.column(key)[:1].tolist() if key in frames.names else [None] for key in ("HGLN_OBS", "HGLT_OBS", "DSUN_OBS")]
+    said = [
+        frames.column(key)[:1].tolist() if key in frames.names else [None]
+        for key in ("HGLN_OBS", "HGLT_OBS", "DSUN_OBS")
+    ]
     values = [one[0] for one in said]
     observer: Any = "earth"
     if all(isinstance(value, (int, float)) for value in values):

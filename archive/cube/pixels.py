@@ -206,9 +206,7 @@ class _Run:
     def _put(self, core: NDArray[Any], values: NDArray[Any]) -> None:
         core[self.places] = values
 
-    def _values(
-        self, stored: NDArray[Any], tiles: _Tiles, exact: Sequence[tuple[Kept, NDArray[Any]]]
-    ) -> NDArray[Any]:
+    def _values(self, stored: NDArray[Any], tiles: _Tiles, exact: Sequence[tuple[Kept, NDArray[Any]]]) -> NDArray[Any]:
         """Return the values of the frames, tile by tile."""
         table = self.granule.table
         out = np.empty(stored.shape, table.scaling.stored)
@@ -280,7 +278,9 @@ class _Run:
             plain = zlib.decompress(body.tobytes(), wbits=_GZIP) if one.kind == "gzip" else body.tobytes()
             values = np.frombuffer(plain, floats).reshape(shape)
         except (zlib.error, ValueError) as error:
-            raise DamagedData(f"{self.granule.key}: tile {one.tile} of a frame is damaged; run lightkeep verify") from error
+            raise DamagedData(
+                f"{self.granule.key}: tile {one.tile} of a frame is damaged; run lightkeep verify"
+            ) from error
         both = _meet(tile, self.window)
         assert both is not None  # noqa: S101 - only tiles that are touched were asked for
         for place in np.flatnonzero(self.frames == one.frame).tolist():

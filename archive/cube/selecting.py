@@ -73,7 +73,9 @@ def _times_inside(cube: Cube, wanted: Any) -> NDArray[np.bool_]:
         raise InvalidInput(f"time={wanted!r}: Cubes take a pair of times, either of which may be None")
     low, high = time_bounds(wanted[0], wanted[1], None, None)
     times = cube.times.astype(np.int64)
-    return np.asarray((times >= (times.min(initial=0) if low is None else low)) & (True if high is None else times <= high))
+    return np.asarray(
+        (times >= (times.min(initial=0) if low is None else low)) & (True if high is None else times <= high)
+    )
 
 
 def _matches(values: NDArray[Any], wanted: Any) -> NDArray[np.bool_]:
@@ -86,7 +88,9 @@ def _matches(values: NDArray[Any], wanted: Any) -> NDArray[np.bool_]:
         low, high = (None if is_open(bound) else bound for bound in wanted)
         return np.array([_between(value, low, high) for value in values.tolist()], dtype=bool)
     if isinstance(wanted, str):
-        return np.array([value is not None and fnmatchcase(str(value), wanted) for value in values.tolist()], dtype=bool)
+        return np.array(
+            [value is not None and fnmatchcase(str(value), wanted) for value in values.tolist()], dtype=bool
+        )
     return np.array([value == wanted for value in values.tolist()], dtype=bool)
 
 
@@ -107,7 +111,9 @@ def _kinds(wcs: CubeWcs, kind: str) -> list[int]:
 def _dropped(cube: Cube, kind: str) -> Any:
     """Return the value that a coordinate has in all of a Cube, where it does not vary any more."""
     dropped = cube.wcs.dropped_world_dimensions
-    for value, (name, _, _) in zip(dropped.get("value", ()), dropped.get("world_axis_object_components", ()), strict=False):
+    for value, (name, _, _) in zip(
+        dropped.get("value", ()), dropped.get("world_axis_object_components", ()), strict=False
+    ):
         if name == kind:
             return value
     return None

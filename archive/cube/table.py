@@ -189,7 +189,9 @@ class Document:
         tiles = []
         for tile in self.tiles:
             said, arrays = (None, {}) if tile.wcs is None else tile.wcs.to_parts()
-            tiles.append({"place": tile.place, "wcs": said, "arrays": {key: _plain(one) for key, one in arrays.items()}})
+            tiles.append(
+                {"place": tile.place, "wcs": said, "arrays": {key: _plain(one) for key, one in arrays.items()}}
+            )
         held = {"name": self.name, "first": self.first, "tiles": tiles, "documents": dict(self.documents)}
         return _pack("asdf", held)
 

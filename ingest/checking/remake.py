@@ -16,6 +16,7 @@ from ingest.checking.findings import Finding, Report
 from ingest.checking.reseal import replace_parts
 from ingest.checking.survey import body_of, read_leaves, survey
 from ingest.checking.verify import Granules
+from ingest.encoders import encoders
 from ingest.granule import GranuleContent, GranuleRecord, root_key, write_granule
 from ingest.index.ledger import read_segments
 from ingest.task import check_sources, reread
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from archive.index.leaves import LeafEntry
     from archive.index.rows import Row
     from archive.store import Store
+    from ingest.frames.content import FrameContent
     from ingest.sources import Found
 
 __all__ = ["Remake"]
@@ -118,8 +120,13 @@ class Remake:
                 return told(f"to be {what}", damage=False), None
             content = self._own(row, record, known)
         instead = (row.key, *(record.instead if record else ()))
-        content = replace(content, attrs=row.attrs, replaces=row.replaces, instead=instead)
-        new = write_granule(self._store, dataset, content, key=new_granule_key(row.dataset, row.time.first))
+        key = new_granule_key(row.dataset, row.time.first)
+        if isinstance(content, GranuleContent):
+            content = replace(content, attrs=row.attrs, replaces=row.replaces, instead=instead)
+            new = write_granule(self._store, dataset, content, key=key)
+        else:
+            recorded = {"replaces": row.replaces, "instead": instead}
+            new = content.write(self._store, dataset, row.time.first, key=key, mapped=encoders().map, **recorded)
         return told(f"{what}, as {new.key}", damage=False), replace(new, id=row.id)
 
     def _record(self, row: Row, wrong: set[str]) -> GranuleRecord | None:
@@ -132,8 +139,12 @@ class Remake:
         except LightkeepError:
             return None
 
-    def _own(self, row: Row, record: GranuleRecord | None, files: Sequence[Source]) -> GranuleContent:
+    def _own(self, row: Row, record: GranuleRecord | None, files: Sequence[Source]) -> GranuleContent | FrameContent:
         """Return a granule's content as it lies there; headers go where its root is lost."""
+        if row.frames is not None:
+            from ingest.frames.content import FrameContent
+
+            return FrameContent.stored(self._store, row, files)
         hashes = {part.sha256 for part in row.sources}
 
         def stored(name: str) -> Any:

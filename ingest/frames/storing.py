@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +14,29 @@ from archive.index.commits import Source
 from archive.index.layout import new_granule_key
 from ingest.encoders import encoders
 from ingest.fits import read_frame
-from ingest.frames.content import FrameGroup, Held, write_document, write_frames
+from ingest.frames.content import FrameContent, write_document, write_frames
+from ingest.frames.held import FrameGroup, Held
 from ingest.frames.identity import identify_frame
 from ingest.sources import open_source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from archive.index.dataset import Dataset
     from archive.index.rows import Row
     from archive.store import Store
-    from ingest.sources import Found
+    from ingest.sources import Found, OpenSource
 
-__all__ = ["FrameJob", "FrameSource", "FramesStored", "held_of", "place_key", "store_frames"]
+__all__ = [
+    "FrameJob",
+    "FrameSource",
+    "FramesStored",
+    "check_belongs",
+    "held_of",
+    "place_key",
+    "reread_frames",
+    "store_frames",
+]
 
 type PlaceKey = tuple[Any, ...]
 
@@ -148,6 +159,40 @@ def store_frames(
     return done
 
 
+def reread_frames(
+    row: Row,
+    dataset: Dataset,
+    files: Sequence[Source],
+    opened: Callable[[ExitStack, str], tuple[Found, OpenSource]],
+) -> FrameContent:
+    """Return what the granule of a row was made of, read from its files again.
+
+    Parameters
+    ----------
+    files
+        The sources.
+    opened
+        Opens the source with a content (SHA-256) for as long as a stack lasts.
+
+    Raises
+    ------
+    FormatError
+        A file is no frame of the dataset.
+    """
+    table = unpack(row.frames or "")
+    frames: list[Held] = []
+    sources: list[Source] = []
+    for part in row.sources:
+        with ExitStack() as stack:
+            found, file = opened(stack, part.sha256)
+            content = file.file.read()
+        sources.append(next(one for one in files if one.sha256 == part.sha256 and one.url == found.url))
+        if isinstance(table, Document):
+            return FrameContent(made_of=(content, table), files=tuple(sources))
+        frames.append(held_of(content, found.url, dataset))
+    return FrameContent(made_of=FrameGroup(tuple(frames)), files=tuple(sources))
+
+
 def _entry(source: FrameSource, sha256: str, dataset: Dataset, kind: str) -> Source:
     found = source.found
     return Source(
@@ -187,6 +232,4 @@ def _written(store: Store, dataset: Dataset, held: list[Held], done: FramesStore
 def _document(store: Store, dataset: Dataset, content: bytes, entry: Source, job: FrameJob) -> Row:
     document = unpack(job.document or "")
     assert isinstance(document, Document)  # noqa: S101 - the planner packed it
-    return write_document(
-        store, dataset, content, document, time=job.time, file=entry, mapped=encoders().map
-    )
+    return write_document(store, dataset, content, document, time=job.time, file=entry, mapped=encoders().map)

@@ -89,9 +89,7 @@ def with_rows_replaced(
         if ordered and len(kept) == len(before_rows) and number not in homes:
             leaves.append(ordered[number])
             continue
-        for part in halved(
-            [*kept, *homes.get(number, ())], last=number >= len(ordered) - 1, most=leaf_rows(dataset)
-        ):
+        for part in halved([*kept, *homes.get(number, ())], last=number >= len(ordered) - 1, most=leaf_rows(dataset)):
             entry, body = encode_leaf(part, dataset)
             leaves.append(entry)
             objects.append((entry.key, body))

@@ -103,7 +103,8 @@ def _rewrite_frames(
 ) -> Row:
     """Put one granule that holds some frames of others, all of one kin; an asdf is copied whole."""
     from archive.cube.table import Document, unpack
-    from ingest.frames.content import FrameGroup, write_document, write_frames
+    from ingest.frames.content import write_document, write_frames
+    from ingest.frames.held import FrameGroup
 
     records = _records_of(store, parts)
     wanted = {source.sha256 for part in parts for source in sources_of(part)}

@@ -15,14 +15,14 @@ from shared import shared_folder
 
 import archive as lk
 from archive.view import open_view
+from ingest.checking.remake import Remake
+from ingest.checking.repair import repair
+from ingest.checking.verify import verify
 from ingest.keeping.collect import collect
 from ingest.keeping.compact import compact
-from ingest.checking.remake import Remake
 from ingest.keeping.remove import remove
-from ingest.checking.repair import repair
 from ingest.run import ingest, plan_ingest, read_ledger
 from ingest.settings import Settings
-from ingest.checking.verify import verify
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -160,6 +160,8 @@ def test_repair_mends_granules_of_frames(lost: str, tmp_path: Path) -> None:
     repair(store)
     cube = whole(place, tmp_path)
     assert [path.read_bytes() for path in cube.io.to_fits(tmp_path / "out")] == [path.read_bytes() for path in paths]
+    assert not verify(store, "quick").findings
+    collect(store, timedelta(0))  # older snapshots name what was damaged
     assert_sound(place)
 
 

@@ -83,7 +83,7 @@ def test_the_layout_says_what_one_read_costs(layout: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", ["visp", "vbi_mosaic"])
 @pytest.mark.parametrize("alone", [False, True], ids=["with asdf", "headers alone"])
-def test_real_like_sets_come_back_bit_by_bit_and_byte_by_byte(name: str, alone: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
+def test_real_like_sets_come_back_bit_by_bit_and_byte_by_byte(name: str, alone: bool, tmp_path: Path) -> None:
     folder = shared_folder("frames") / name
     place = url()
     ingest(new_archive(place), [f"{folder}/*.fits" if alone else str(folder)])
