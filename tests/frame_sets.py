@@ -1,4 +1,4 @@
-"""Small sets of FITS frames of all kinds, written by astropy, with the headers that a telescope's data centre writes."""
+"""Small sets of FITS frames of all kinds, written by astropy, with headers as a telescope's data centre writes."""
 
 from __future__ import annotations
 

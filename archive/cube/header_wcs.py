@@ -241,7 +241,7 @@ def _sky_frame(frames: Frames, epoch: int) -> SkyFrame:
         frames.column(key)[:1].tolist() if key in frames.names else [None]
         for key in ("HGLN_OBS", "HGLT_OBS", "DSUN_OBS")
     ]
-    values = [one[0] for one in said]
+    values: list[Any] = [one[0] for one in said]
     observer: Any = "earth"
     if all(isinstance(value, (int, float)) for value in values):
         place = [{"quantity": [float(value), unit]} for value, unit in zip(values, ("deg", "deg", "m"), strict=True)]

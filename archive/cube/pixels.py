@@ -211,8 +211,8 @@ class _Run:
         table = self.granule.table
         out = np.empty(stored.shape, table.scaling.stored)
         for tile, window, inside in self._tiles():
-            each = (slice(None), *window)
-            place = (self.frames - tiles.first, *tile)
+            each: Any = (slice(None), *window)
+            place: Any = (self.frames - tiles.first, *tile)
             blanks = None if tiles.blanks is None else tiles.blanks[place]
             self._dequantize(stored[each], out[each], tiles.scales[place], blanks, inside)
         for one, body in exact:
@@ -284,7 +284,8 @@ class _Run:
         both = _meet(tile, self.window)
         assert both is not None  # noqa: S101 - only tiles that are touched were asked for
         for place in np.flatnonzero(self.frames == one.frame).tolist():
-            out[(place, *_within(both, self.window))] = values[_within(both, tile)]
+            here: Any = (place, *_within(both, self.window))
+            out[here] = values[_within(both, tile)]
 
 
 def _runs(

@@ -73,9 +73,12 @@ def _times_inside(cube: Cube, wanted: Any) -> NDArray[np.bool_]:
         raise InvalidInput(f"time={wanted!r}: Cubes take a pair of times, either of which may be None")
     low, high = time_bounds(wanted[0], wanted[1], None, None)
     times = cube.times.astype(np.int64)
-    return np.asarray(
-        (times >= (times.min(initial=0) if low is None else low)) & (True if high is None else times <= high)
-    )
+    inside = np.ones(times.shape, dtype=bool)
+    if low is not None:
+        inside &= times >= low
+    if high is not None:
+        inside &= times <= high
+    return inside
 
 
 def _matches(values: NDArray[Any], wanted: Any) -> NDArray[np.bool_]:
@@ -83,7 +86,7 @@ def _matches(values: NDArray[Any], wanted: Any) -> NDArray[np.bool_]:
     from fnmatch import fnmatchcase
 
     if isinstance(wanted, (list, set, frozenset, np.ndarray)):
-        return np.logical_or.reduce([_matches(values, one) for one in wanted])
+        return np.asarray(np.logical_or.reduce([_matches(values, one) for one in wanted]), dtype=bool)
     if isinstance(wanted, tuple) and len(wanted) == _PAIR:
         low, high = (None if is_open(bound) else bound for bound in wanted)
         return np.array([_between(value, low, high) for value in values.tolist()], dtype=bool)
@@ -142,7 +145,7 @@ def _wavelength(cube: Cube, wanted: Any) -> Cube | None:
 
     if not isinstance(wanted, tuple) or len(wanted) != _PAIR:
         raise InvalidInput(f"wavelength={wanted!r}: give a pair, as in wavelength=(630.1 * u.nm, 630.3 * u.nm)")
-    units = {kind: unit for kind, unit in _units(cube.wcs)}
+    units = dict(_units(cube.wcs))
     unit = units.get("spectral", "nm")
     low, high = (
         None if is_open(bound) else float(bound.to_value(u.Unit(unit))) if hasattr(bound, "to_value") else float(bound)
@@ -190,7 +193,7 @@ def _sky(cube: Cube, wanted: Sequence[Any]) -> Cube | None:
     )
     inside = np.broadcast_to(inside, [len(one) for one in numbers])
     if not inside.any():
-        return _around(cube, found, low, high)
+        return _around(cube, low, high)
     key = []
     for axis, along in enumerate(depends):
         hits = np.flatnonzero(inside.any(axis=tuple(other for other in range(cube.ndim) if other != axis)))
@@ -209,8 +212,8 @@ def _corner(wcs: CubeWcs, found: Sequence[int], corner: Any) -> list[float]:
     return [float(wcs.world_axis_object_components[number][2](here)) for number in found]
 
 
-def _around(cube: Cube, found: Sequence[int], low: NDArray[np.float64], high: NDArray[np.float64]) -> Cube | None:
-    """Return the pixels around a box that is smaller than the distance of those that were tried, if it is in the Cube."""
+def _around(cube: Cube, low: NDArray[np.float64], high: NDArray[np.float64]) -> Cube | None:
+    """Return the pixels around a box that lies between those that were tried, if it is in the Cube."""
     from astropy.coordinates import SkyCoord
 
     point = SkyCoord(*((low + high) / 2), **cube.wcs.world_axis_object_classes["celestial"][2])

@@ -93,7 +93,7 @@ def cubes_of(view: View, table: Table) -> list[Cube]:
     cubes = []
     for place, members in sorted(tiles.items(), key=lambda item: item[0] or ()):
         about = {**meta, **({} if place is None else {"tile": place})}
-        cubes.append(_cube(dataset, members, tuple(granules), tuple(files), document, about, place, first, view.store))
+        cubes.append(_cube(dataset, members, tuple(granules), tuple(files), document, about, place, first))
     return cubes
 
 
@@ -141,7 +141,6 @@ def _cube(  # noqa: PLR0917 - one call, taken out of `cubes_of`
     meta: dict[str, Any],
     tile: tuple[int, ...] | None,
     first: int,
-    store: Store,
 ) -> Cube:
     outer, places = _places(dataset, members, first)
     kept = sorted(places.items())

@@ -253,7 +253,7 @@ def span_of(first: int, last: int) -> TimeAxis:
     return TimeAxis([first], [last - first], [1], [0], [2 if last > first else 1])
 
 
-def _finished(
+def _finished(  # noqa: PLR0917 - one call, shared by two
     writer: GranuleWriter,
     row: Row,
     dataset: Dataset,

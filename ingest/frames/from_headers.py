@@ -71,6 +71,13 @@ def frame_shape(header: Header, name: str) -> tuple[int, ...]:
 
 
 def pixel_type(header: Header, name: str) -> np.dtype[Any]:
+    """Return the type of a frame's values, native byte order.
+
+    Raises
+    ------
+    FormatError
+        The header does not say.
+    """
     bitpix = integer(header, "ZBITPIX" if "ZBITPIX" in header else "BITPIX", name)
     scale, zero = float(header.get("BSCALE", 1.0)), float(header.get("BZERO", 0.0))
     return Scaling(bitpix=bitpix, scale=scale, zero=zero, blank=header.get("BLANK") if bitpix > 0 else None).dtype

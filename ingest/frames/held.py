@@ -11,7 +11,6 @@ from archive.cube.files import GranuleFiles
 from archive.cube.pixels import FrameGranule
 from archive.cube.table import Document, FrameTable, Kept, core_of, unpack
 from archive.errors import InvalidInput
-from archive.fits.image import Scaling, Tiling
 from archive.lazy import StoredPart
 from archive.reading import load_many
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from archive.fits.frame import Frame
+    from archive.fits.image import Scaling, Tiling
     from archive.index.rows import Row
     from archive.store import Store
 

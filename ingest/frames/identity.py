@@ -117,7 +117,7 @@ def _dkist(header: Mapping[str, Any], name: str) -> FrameIdentity:
 def _image(header: Mapping[str, Any], name: str) -> FrameIdentity:
     image, key = frame_shape(header, name), _time_key(header, name)
     told = ("TELESCOP", "INSTRUME", "WAVELNTH", "CTYPE1", "CTYPE2", "BUNIT")
-    fingerprint = {
+    fingerprint: dict[str, Any] = {
         "kind": "frames",
         "instrument": str(header.get("INSTRUME", "")),
         "image": list(image),
@@ -176,7 +176,7 @@ def _time(header: Mapping[str, Any], key: str, name: str) -> int:
     from astropy.time import Time
 
     utc = Time(text.removesuffix("Z"), scale=scale.lower(), precision=9).utc
-    return int(np.datetime64(utc.isot, "ns").astype(np.int64))
+    return int(np.datetime64(str(utc.isot), "ns").astype(np.int64))
 
 
 def dataset_of_frames(

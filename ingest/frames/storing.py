@@ -123,27 +123,12 @@ def store_frames(
     """Put the granules of some frames, or of an asdf; what cannot be read is set aside."""
     done = FramesStored()
     held: list[Held] = []
-    seen: set[str] = set()
-    places = dict(job.taken)
+    taking = _Taking(store, dataset, job, done, held, dict(job.taken))
     for source in sources:
         try:
             with open_source(source.found, options, digest=False) as opened:
                 content = opened.file.read()
-            sha256 = hashlib.sha256(content).hexdigest()
-            entry = _entry(source, sha256, dataset, "fits" if job.document is None else "asdf")
-            copy = sha256 in seen or (sha256 in source.copies and not source.anew)
-            if source.earlier not in {None, sha256}:
-                done.replaced.add(str(source.earlier))
-            if source.anew:
-                done.replaced.add(sha256)
-            if not copy and job.document is not None:
-                done.rows.append(_document(store, dataset, content, entry, job))
-            elif not copy:
-                frame = held_of(content, source.found.url, dataset)
-                _claim(places, frame, source)
-                held.append(frame)
-            seen.add(sha256)
-            done.sources.append(entry)
+            taking.take(source, content)
         except FormatError as error:
             done.refused.append((source, error))
     done.rows += _written(store, dataset, held, done)
@@ -191,6 +176,43 @@ def reread_frames(
             return FrameContent(made_of=(content, table), files=tuple(sources))
         frames.append(held_of(content, found.url, dataset))
     return FrameContent(made_of=FrameGroup(tuple(frames)), files=tuple(sources))
+
+
+@dataclass(slots=True)
+class _Taking:
+    """Takes in one file after the other."""
+
+    store: Store
+    dataset: Dataset
+    job: FrameJob
+    done: FramesStored
+    held: list[Held]
+    places: dict[PlaceKey, str]
+    seen: set[str] = field(default_factory=set)
+
+    def take(self, source: FrameSource, content: bytes) -> None:
+        """Take in a file: a frame to be written with the others, an asdf, or a copy of what is there.
+
+        Raises
+        ------
+        FormatError
+            It is damaged, no frame of the dataset, or claims the place of another.
+        """
+        sha256 = hashlib.sha256(content).hexdigest()
+        entry = _entry(source, sha256, self.dataset, "fits" if self.job.document is None else "asdf")
+        if sha256 not in self.seen and (sha256 not in source.copies or source.anew):
+            if self.job.document is not None:
+                self.done.rows.append(_document(self.store, self.dataset, content, entry, self.job))
+            else:
+                frame = held_of(content, source.found.url, self.dataset)
+                _claim(self.places, frame, source)
+                self.held.append(frame)
+        if source.earlier not in {None, sha256}:
+            self.done.replaced.add(str(source.earlier))
+        if source.anew:
+            self.done.replaced.add(sha256)
+        self.seen.add(sha256)
+        self.done.sources.append(entry)
 
 
 def _entry(source: FrameSource, sha256: str, dataset: Dataset, kind: str) -> Source:

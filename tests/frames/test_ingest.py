@@ -219,7 +219,7 @@ def test_one_bad_frame_is_set_aside_and_the_others_come_in(kind: str, tmp_path: 
     spoil, reason = BAD[kind]
     paths[2].unlink()
     frame(paths[2])
-    if kind != "cut" and kind != "altered":
+    if kind not in {"cut", "altered"}:
         paths[2].unlink()
     spoil(paths[2])
     place = url()
