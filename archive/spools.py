@@ -319,13 +319,13 @@ class Spool:
             not self._steps
             and isinstance(self._root, ArchiveRoot)
             and "_patches" not in self.__dict__
-            and not self._framed
+            and not self.framed
         ):
             return sum(len(spans) for spans in self.coverage().values())
         return len(self._patches)
 
     @property
-    def _framed(self) -> bool:
+    def framed(self) -> bool:
         """Whether the archive has datasets of frames among those that are meant."""
         if not isinstance(self._root, ArchiveRoot):
             return False

@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from math import prod
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from ingest.sources import open_source
 from ingest.task import Refusal, TaskSource, refusal_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from archive.index.dataset import Dataset
     from archive.view import View
@@ -31,22 +30,10 @@ if TYPE_CHECKING:
     from ingest.settings import Settings
     from ingest.sources import Found
 
-__all__ = ["FITS_SUFFIXES", "FramePlanner", "PlannedFrames", "sorted_out"]
+__all__ = ["FramePlanner", "PlannedFrames"]
 
-FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fz")
 _ASDF = ".asdf"
 _READERS = 8
-
-
-def sorted_out(found: Iterable[Found], settings: Settings) -> tuple[list[Found], list[Found]]:
-    """Return the files that are frames or an asdf of frames by their names, and the others."""
-    frames: list[Found] = []
-    others: list[Found] = []
-    for file in found:
-        suffix = PurePosixPath(file.url).suffix.lower()
-        mine = suffix in {*FITS_SUFFIXES, _ASDF} and settings.format in {None, "fits"}
-        (frames if mine else others).append(file)
-    return frames, others
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +58,7 @@ class FramePlanner:
     Parameters
     ----------
     found
-        Files that `sorted_out` gave.
+        Files that `ingest.sources.without_frames` told apart.
     view
         The archive as it is.
 

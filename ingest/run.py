@@ -12,7 +12,6 @@ from archive.index.commits import Commit, Source
 from archive.index.dataset import Dataset
 from archive.index.sealed import seal, unseal
 from archive.view import View, open_view
-from ingest.framing import FramePlanner, sorted_out
 from ingest.index.fold import FoldPace
 from ingest.index.ledger import Ledger, read_segments
 from ingest.keeping.correct import correct
@@ -21,7 +20,7 @@ from ingest.naming import check_same
 from ingest.plan import IngestPlan, Planner, make_plan
 from ingest.quarantine import set_aside
 from ingest.settings import Settings
-from ingest.sources import SourceOptions, scan
+from ingest.sources import SourceOptions, scan, without_frames
 from ingest.task import Refusal, Task, TaskResult, TaskSource
 from ingest.workers import Hiring, completed, hired
 
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from archive.index.rows import Row
     from archive.index.snapshot import Snapshot
     from archive.store import Store
+    from ingest.framing import FramePlanner
     from ingest.sources import Found
 
 __all__ = ["IngestReport", "Progress", "ingest", "ingest_found", "plan_ingest"]
@@ -103,7 +103,7 @@ def plan_ingest(
     progress = progress or Progress()
     view = open_view(store)
     ledger = read_ledger(view)
-    frames, others = sorted_out(scan(places, settings.options), settings)
+    others, frames = without_frames(scan(places, settings.options), settings.format)
     plan = make_plan(planner_of(others, view, ledger, settings, progress))
     if frames:
         framed = frame_planner_of(frames, view, ledger, settings, progress)
@@ -123,6 +123,8 @@ def frame_planner_of(
     found: Sequence[Found], view: View, ledger: Ledger, settings: Settings, progress: Progress
 ) -> FramePlanner:
     """Return what plans the ingest of frames into an archive as a view shows it."""
+    from ingest.framing import FramePlanner
+
     progress.looked(-len(found))
     return FramePlanner(
         found=found,
@@ -209,7 +211,7 @@ def ingest_found(
     progress, report = progress or Progress(), IngestReport()
     view = open_view(store)
     ledger = read_ledger(view)
-    frames, others = sorted_out(found, settings)
+    others, frames = without_frames(found, settings.format)
     planner = planner_of(others, view, ledger, settings, progress)
     framed = frame_planner_of(frames, view, ledger, settings, progress) if frames else None
     tasks = Tasks(store, view, settings)

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
     from ingest.metadata import Metadata
 
-__all__ = ["Settings"]
+__all__ = ["LAYOUTS", "Settings"]
+
+LAYOUTS = ("balanced", "frames", "pixels")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

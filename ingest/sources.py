@@ -25,11 +25,12 @@ from archive.errors import (
 from ingest.formats.bundle import Joined, table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["Found", "OpenSource", "SourceOptions", "join", "look_up", "open_source", "scan"]
+__all__ = ["Found", "OpenSource", "SourceOptions", "join", "look_up", "open_source", "scan", "without_frames"]
 
 _BLOCK = 4 << 20
+_FRAMES = (".fits", ".fit", ".fts", ".fz", ".asdf")
 IN_MEMORY = 256 << 20  # a remote file up to this size is fetched once, whole
 
 
@@ -166,6 +167,22 @@ def look_up(url: str, options: Mapping[str, Any] | None = None) -> Found | None:
         return None
     except OSError as error:
         raise StoreTrouble(f"{url}: cannot be looked up ({error})") from error
+
+
+def without_frames(found: Iterable[Found], name: str | None = None) -> tuple[list[Found], list[Found]]:
+    """Return the files that by their names are no frames of a telescope, and those that are, or an asdf of frames.
+
+    Parameters
+    ----------
+    name
+        Of the format that the user says all of them have.
+    """
+    frames: list[Found] = []
+    others: list[Found] = []
+    for file in found:
+        mine = file.url.lower().endswith(_FRAMES) and name in {None, "fits"}
+        (frames if mine else others).append(file)
+    return others, frames
 
 
 def _scan_one(place: str, options: Mapping[str, Any]) -> list[Found]:

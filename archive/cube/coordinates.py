@@ -23,7 +23,10 @@ __all__ = [
     "axis_world_coords_values",
     "global_coords",
     "objects_of",
+    "world_ranges",
 ]
+
+_PROBES = 9
 
 
 def array_axis_physical_types(wcs: CubeWcs) -> list[tuple[str, ...]]:
@@ -60,6 +63,25 @@ def axis_values(wcs: CubeWcs, world_axes: Sequence[int], *, corners: bool = Fals
         kept = tuple(length for length, wanted in zip(lengths, depends, strict=True) if wanted)
         out[world] = array.reshape(kept).T
     return out
+
+
+def world_ranges(wcs: CubeWcs) -> list[tuple[str, float, float, str]]:
+    """Return the range of each world axis by some pixels at and between the corners: physical type, ends, unit."""
+    shape = wcs.array_shape
+    numbers = [np.unique(np.linspace(0, length - 1, min(length, _PROBES)).round()) for length in shape]
+    grids = np.meshgrid(*numbers, indexing="ij", sparse=True)
+    values = wcs.pixel_to_world_values(*grids[::-1])
+    found = []
+    for array, kind, unit in zip(
+        [values] if wcs.world_n_dim == 1 else values,
+        wcs.world_axis_physical_types,
+        wcs.world_axis_units,
+        strict=True,
+    ):
+        there = array[np.isfinite(array)]
+        if there.size:
+            found.append((str(kind), float(there.min()), float(there.max()), str(unit)))
+    return found
 
 
 def _world_axes(wcs: CubeWcs, axes: Sequence[int | str]) -> list[int]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from archive.cube.coordinates import axis_values
 from archive.errors import InvalidInput, MissingExtra, NotFound
+from archive.wcs.cube_wcs import Line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,20 +89,59 @@ class CubeIO:
         return written
 
     def to_asdf(self, path: str | Path) -> Path:
-        """Write the data centre's asdf of the whole dataset, byte for byte as it came in.
+        """Write the data centre's asdf: byte for byte as it came in, or that of a slice.
+
+        What was computed, binned or masked since is not in it: it tells of the files.
 
         Raises
         ------
         NotFound
             The dataset came without one.
+        InvalidInput
+            The Cube is a slice in steps, which a gWCS cannot tell of.
         """
         content = self.cube.meta.get("asdf")
         content = content() if callable(content) else content
         if not isinstance(content, bytes):
             raise NotFound("this dataset came without an asdf; its frames are written with io.to_fits")
-        target = Path(path)
-        target.write_bytes(content)
+        target, key = Path(path), self._slice()
+        if key is None:
+            target.write_bytes(content)
+        else:
+            _write_slice(content, self.cube.meta.get("tile"), key, target)
         return target
+
+    def _slice(self) -> tuple[int | slice, ...] | None:
+        """Return what this Cube is of the whole dataset, `None` for all of it."""
+        window = self.cube.wcs.window
+        whole = self.cube.meta.get("shape", [part.size if isinstance(part, Line) else None for part in window])
+        key: list[int | slice] = []
+        for part in window:
+            if isinstance(part, Line) and part.step == 1 and float(part.start).is_integer():
+                key.append(slice(int(part.start), int(part.start) + part.size))
+            elif isinstance(part, (int, float)) and float(part).is_integer():
+                key.append(int(part))
+            else:
+                raise InvalidInput("an asdf cannot tell of steps, masks or bins; write the Cube that this was made of")
+        return None if key == [slice(0, length) for length in whole] else tuple(key)
+
+
+def _write_slice(content: bytes, tile: tuple[int, ...] | None, key: tuple[int | slice, ...], target: Path) -> None:
+    import io
+    import warnings
+
+    try:
+        import asdf
+        import dkist  # noqa: F401 - its schemas are there
+    except ModuleNotFoundError as error:
+        message = f"an asdf of a slice needs {error.name}, which is not installed; pip install 'lightkeep[frames]'"
+        raise MissingExtra(message) from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # older files than libraries
+        with asdf.open(io.BytesIO(content), lazy_load=False, memmap=False) as file:
+            dataset = file.tree["dataset"]
+            whole = dataset if tile is None else dataset._data[tile]  # noqa: SLF001 - a slice is checked
+            asdf.AsdfFile({"dataset": whole[key]}).write_to(target)
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -153,6 +153,7 @@ def _cube(  # noqa: PLR0917 - one call, taken out of `cubes_of`
     shape = dataset.fingerprint["shape"]
     frame_shape = tuple(shape[len(outer) :] if shape else dataset.fingerprint["image"])
     pixels = FramePixels(granules, grid, frame_shape, tuple(slice(0, length) for length in frame_shape), dataset.dtype)
+    meta["shape"] = pixels.shape
     wcs = _wcs(document, tile, meta)
     if wcs is None:
         wcs = wcs_of_headers(frames, numbers[..., 0], frame_shape, tuple(dataset.fingerprint["axes"]))

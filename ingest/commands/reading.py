@@ -5,16 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
 from archive.errors import InvalidInput
 from ingest.commands.options import AsJson, AsOf, DatasetName, Distance, Options, TimeRange, Url, open_spool, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from archive.patch import Patch
     from archive.spools import Spool
 
-__all__ = ["explain", "info", "ls", "plot"]
+__all__ = ["explain", "framed", "info", "ls", "plot"]
 
 
 def ls(url: Url, *, as_of: AsOf = None, options: Options = None, as_json: AsJson = False) -> None:
@@ -24,7 +27,8 @@ def ls(url: Url, *, as_of: AsOf = None, options: Options = None, as_json: AsJson
     """
     from archive.times import ns_to_text
 
-    coverage = open_spool(url, options, None, as_of=as_of).coverage()
+    spool = open_spool(url, options, None, as_of=as_of)
+    coverage = spool.coverage()
     if as_json:
         listed = {
             name: [[ns_to_text(first), ns_to_text(last)] for first, last in spans] for name, spans in coverage.items()
@@ -33,10 +37,31 @@ def ls(url: Url, *, as_of: AsOf = None, options: Options = None, as_json: AsJson
         return
     if not coverage:
         typer.echo(f"no data yet; put some in with: lightkeep ingest SOURCE {url}")
+    frames = framed(spool)
     for name, spans in coverage.items():
-        if spans:
+        if name in frames:
+            typer.echo(f"{name}  {ns_to_text(spans[0][0])} to {ns_to_text(spans[-1][1])}  {_frames_text(frames[name])}")
+        elif spans:
             runs = "1 run" if len(spans) == 1 else f"{len(spans)} runs"
             typer.echo(f"{name}  {ns_to_text(spans[0][0])} to {ns_to_text(spans[-1][1])}  {runs}")
+
+
+def framed(spool: Spool) -> dict[str, list[Any]]:
+    """Return the Cubes of each dataset of frames."""
+    from archive.patch import Patch
+
+    cubes: dict[str, list[Any]] = {}
+    if spool.framed:
+        for item in spool:
+            if not isinstance(item, Patch):
+                cubes.setdefault(item.attrs["dataset"], []).append(item)
+    return cubes
+
+
+def _frames_text(cubes: Sequence[Any]) -> str:
+    missing = sum(len(cube.missing) for cube in cubes)
+    tiles = f" in {len(cubes)} tiles" if len(cubes) > 1 else ""
+    return f"{sum(len(cube.files) for cube in cubes)} frames{tiles}{f', {missing} missing' if missing else ''}"
 
 
 def info(
@@ -80,7 +105,11 @@ def _info(spool: Spool, *, leaves: bool) -> dict[str, Any]:
     assert isinstance(root, ArchiveRoot)  # noqa: S101 - what lk.open gives
     view = root.view
     datasets = {}
+    frames = framed(spool)
     for name in spool.datasets:
+        if name in frames:
+            datasets[name] = _frames_info(frames[name], view.entries(name), size_text)
+            continue
         held, spans, entries = view.dataset(name), view.coverage(name), view.entries(name)
         datasets[name] = {
             "dims": ", ".join(
@@ -109,6 +138,35 @@ def _info(spool: Spool, *, leaves: bool) -> dict[str, Any]:
         names = set(datasets)
         document["leaves"] = [f"{view.store.url}/{leaf.key}" for leaf in view.snapshot.leaves if leaf.dataset in names]
     return document
+
+
+def _frames_info(cubes: Sequence[Any], entries: Sequence[Any], size_text: Any) -> dict[str, Any]:
+    """Return what is known of a dataset of frames: axes, world ranges, frames present and missing."""
+    from archive.cube.coordinates import world_ranges
+
+    first = cubes[0]
+    names = first.wcs.pixel_axis_names[::-1]
+    ranges: dict[str, Any] = {}
+    for cube in cubes:
+        for kind, low, high, unit in world_ranges(cube.wcs):
+            before = ranges.get(kind, [low, high, unit])
+            ranges[kind] = [min(before[0], low), max(before[1], high), unit]
+    if "time" in ranges:
+        times = [cube.times for cube in cubes]
+        ranges["time"] = [str(min(one.min() for one in times)), str(max(one.max() for one in times)), "UTC"]
+    told: dict[str, Any] = {
+        "axes": ", ".join(f"{length} {name or 'pixels'}" for length, name in zip(first.shape, names, strict=True)),
+        "dtype": f"{first.dtype} [{first.unit if first.unit is not None else ''}]",
+        "frames": sum(len(cube.files) for cube in cubes),
+        "missing": sum(len(cube.missing) for cube in cubes),
+        "granules": sum(leaf.rows for leaf in entries),
+        "stored": size_text(sum(leaf.stored for leaf in entries)),
+        **{kind: f"{low} to {high} {unit}".rstrip() for kind, (low, high, unit) in ranges.items()},
+    }
+    if "mosaic" in first.meta:
+        shape = " x ".join(map(str, first.meta["mosaic"]))
+        told["tiles"] = f"{len(cubes)} of a mosaic of {shape}"
+    return {**told, "attrs": {"instrument": first.attrs["instrument"]}}
 
 
 def explain(
@@ -152,12 +210,41 @@ def plot(
     if not count:
         raise InvalidInput("the selection holds no samples; see lightkeep ls for what there is")
     patch = max(spool, key=lambda patch: patch.size)
-    draw(patch, output)
+    if hasattr(patch, "wcs"):
+        patch = _draw_cube(patch, output)
+    else:
+        draw(patch, output)
     if as_json:
         print_json({"output": str(output), "shape": patch.shape, "patches": count})
+    elif hasattr(patch, "wcs"):
+        typer.echo(f"{output}: {' x '.join(map(str, patch.shape))} pixels of {patch.files[0]}")
     else:
         more = f" (the largest of {count} runs; narrow it with --dataset or --time)" if count > 1 else ""
         typer.echo(f"{output}: {patch.shape[0]} samples of {patch.shape[-1]} channels{more}")
+
+
+def _draw_cube(cube: Any, output: Path) -> Any:
+    """Draw the first image of a Cube on its coordinates, and return what was drawn."""
+    import warnings
+
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    image = cube.squeeze() if 1 in cube.shape else cube
+    place = next((one for one in np.ndindex(image.shape[:-2]) if one not in image.missing), (0,) * (image.ndim - 2))
+    image = image[place] if image.ndim > 2 else image  # noqa: PLR2004 - a picture has two axes
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # WCSAxes divides by zero where an axis is the same everywhere
+        axes = image.plot()
+        try:
+            axes.figure.savefig(output, dpi=120)
+        except (OSError, ValueError) as error:
+            raise InvalidInput(f"{output}: the picture cannot be written ({error})") from error
+        finally:
+            plt.close(axes.figure)
+    return image
 
 
 def draw(patch: Patch, output: Path) -> None:

@@ -72,6 +72,10 @@ def ingest(
     codec: Annotated[
         str, typer.Option("--codec", help="For new datasets: pcodec, or portable for any Zarr reader.")
     ] = "pcodec",
+    layout: Annotated[
+        str,
+        typer.Option("--layout", help="Of frames in new datasets: balanced, or cut for whole frames or for pixels."),
+    ] = "balanced",
     raw_format: Annotated[
         str | None,
         typer.Option("--format", metavar="NAME", help="Of the raw files, if not to be found out.", show_default=False),
@@ -103,7 +107,7 @@ def ingest(
     from ingest.metadata import read_metadata
     from ingest.run import ingest as run_ingest
     from ingest.run import plan_ingest
-    from ingest.settings import Settings
+    from ingest.settings import LAYOUTS, Settings
     from ingest.watch import Patience
     from ingest.workers import Hiring
 
@@ -111,6 +115,8 @@ def ingest(
         raise InvalidInput("ingest takes at least one SOURCE and then the archive's URL; see lightkeep ingest --help")
     if codec not in CODECS:
         raise InvalidInput(f"--codec {codec}: there are {' and '.join(CODECS)}")
+    if layout not in LAYOUTS:
+        raise InvalidInput(f"--layout {layout}: there are {', '.join(LAYOUTS)}")
     store = opened_store(places[-1], options)
     settings = Settings(
         dataset=dataset,
@@ -119,6 +125,7 @@ def ingest(
         options=storage_options(source_options) or None,
         anew=replace,
         metadata=None if metadata_file is None else read_metadata(metadata_file),
+        layout=layout,
     )
     if dry_run:
         plan, _, _ = plan_ingest(store, places[:-1], settings)
@@ -245,6 +252,10 @@ def _print_plan(plan: IngestPlan) -> None:
         f"{plan.known} files are in the archive already"
     )
     for name, dataset in plan.datasets.items():
+        if dataset.holds_frames:
+            axes = zip(dataset.fingerprint["axes"], dataset.fingerprint["shape"], strict=False)
+            typer.echo(f"  {name}: frames of {' x '.join(f'{n} {axis}' for axis, n in axes)}, {dataset.dtype}")
+            continue
         shape = " x ".join(f"{size} {dim}" for dim, size in zip(dataset.dims[1:], dataset.widths, strict=True))
         typer.echo(f"  {name}: {shape}, {float(10**9 / dataset.step):g} Hz, {dataset.dtype}")
     _print_refusals(plan.refusals, plan.ignored)

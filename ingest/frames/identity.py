@@ -24,9 +24,8 @@ from ingest.frames.from_headers import TIMES, frame_shape, mosaic_place, pixel_t
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["LAYOUTS", "FrameIdentity", "dataset_of_frames", "frames_per_granule", "identify_frame", "name_of"]
+__all__ = ["FrameIdentity", "dataset_of_frames", "frames_per_granule", "identify_frame", "name_of"]
 
-LAYOUTS = ("balanced", "frames", "pixels")
 _GRANULE_BYTES = 64 << 20  # raw
 _GRANULE_FRAMES = 1024
 _SECOND = Fraction(10**9)

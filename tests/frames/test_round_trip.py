@@ -98,7 +98,7 @@ def test_real_like_sets_come_back_bit_by_bit_and_byte_by_byte(name: str, alone: 
     assert spool[0].inventory["datasetId"]
 
 
-def test_coordinates_of_an_archive_are_those_of_the_asdf(tmp_path: Path) -> None:
+def test_coordinates_of_an_archive_are_those_of_the_asdf() -> None:
     from telescope import REAL, open_asdf
 
     place = url()
@@ -118,7 +118,6 @@ def test_coordinates_of_an_archive_are_those_of_the_asdf(tmp_path: Path) -> None
                     assert np.abs((one - two + 648000) % 1296000 - 648000).max() < 1e-6
                 else:
                     np.testing.assert_allclose(one, two, rtol=1e-12, atol=1e-9)
-    assert tmp_path.is_dir()
 
 
 def test_headers_alone_place_the_axes(tmp_path: Path) -> None:
@@ -130,7 +129,6 @@ def test_headers_alone_place_the_axes(tmp_path: Path) -> None:
     np.testing.assert_allclose(waves.to_value("nm"), 630 + 0.01 * np.arange(48), rtol=1e-12)
     times = [time.isot for time in cube[1, :, 0].axis_world_coords("time")[0]]
     assert times[1] == "2024-05-14T18:30:10.100"
-    assert str(cube[1, :, 0].global_coords["stokes"]) or True
     assert [str(one) for one in cube[:, 0, 0].axis_world_coords("stokes")[0].symbol] == ["I", "Q"]
 
 
