@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "Memory",
     "Ordered",
     "array_in",
     "child",
@@ -31,20 +32,42 @@ __all__ = [
     "is_held",
     "is_signed",
     "member",
+    "memory",
     "native",
     "opened",
     "opened_members",
     "read_ordered",
     "read_window",
-    "remembered",
     "shared",
     "the_one_block",
 ]
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MOST_SHRINKAGE = 1100  # deflate makes 1032 bytes of one at best
-_remembered: ContextVar[dict[str, dict[str, Any]] | None] = ContextVar("_remembered", default=None)
+_memory: ContextVar[Memory | None] = ContextVar("_memory", default=None)
 _shared: ContextVar[tuple[BinaryIO, list[Any]] | None] = ContextVar("_shared", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What was found out about an open file, by the paths of its objects.
+
+    Parameters
+    ----------
+    file
+        The file.
+    addresses
+        Where headers begin, bytes from the start of the file.
+    attributes
+        Those read so far.
+    heaps
+        Texts of the global heaps read so far, by the heap's address and their number.
+    """
+
+    file: BinaryIO
+    addresses: dict[str, int] = field(default_factory=dict)
+    attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    heaps: dict[int, dict[int, bytes]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,30 +110,37 @@ def opened(file: BinaryIO) -> Iterator[Any]:
             holder[1].append(_open(file))
         yield holder[1][0]
         return
-    token = _remembered.set({})
+    token = _memory.set(Memory(file))
     try:
         with _open(file) as root:
             yield root
     finally:
-        _remembered.reset(token)
+        _memory.reset(token)
 
 
-def remembered() -> dict[str, dict[str, Any]]:
-    """Return the attributes that were read already from the open file, by the path of their object."""
-    known = _remembered.get()
-    return {} if known is None else known
+def memory() -> Memory | None:
+    """Return what was found out about the open file, `None` where none is open."""
+    return _memory.get()
+
+
+def _check(file: BinaryIO, address: int, path: str) -> None:
+    """Look an object's header through, and remember where it is."""
+    check_header(file, address, path)
+    known = _memory.get()
+    if known is not None and known.file is file:
+        known.addresses[path] = address
 
 
 @contextmanager
 def shared(file: BinaryIO) -> Iterator[None]:
     """Let every `opened` of this file inside the block share one `h5py.File`."""
     holder: tuple[BinaryIO, list[Any]] = (file, [])
-    token, memory = _shared.set(holder), _remembered.set({})
+    token, known = _shared.set(holder), _memory.set(Memory(file))
     try:
         yield
     finally:
         _shared.reset(token)
-        _remembered.reset(memory)
+        _memory.reset(known)
         for root in holder[1]:
             root.close()
 
@@ -137,7 +167,7 @@ def _open(file: BinaryIO) -> Any:
             root.close()
         raise trouble
     try:
-        check_header(file, root_address(file), "/")
+        _check(file, root_address(file), "/")
     except FormatError:
         root.close()
         raise
@@ -169,7 +199,7 @@ def child(group: Any, name: str, file: BinaryIO) -> Any | None:
     link = group.id.links.get_info(_bytes(name))
     if link.type != h5py.h5l.TYPE_HARD:
         raise FormatError(f"{where} is a link, which is never followed; set the file aside")
-    check_header(file, link.u, where)
+    _check(file, link.u, where)
     return group[name]
 
 
@@ -239,7 +269,7 @@ def opened_members(group: Any, path: str, file: BinaryIO, seen: set[int]) -> Ite
             continue
         seen.add(link.u)
         where = f"{path.rstrip('/')}/{name.decode('utf-8', 'surrogateescape')}"
-        check_header(file, link.u, where)
+        _check(file, link.u, where)
         yield where, h5py.h5o.open(group, name)
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from archive.errors import FormatError
 from ingest.formats.fields import plain
-from ingest.formats.hdf5 import opened_members, remembered
+from ingest.formats.hdf5 import memory, opened_members
 from ingest.formats.hdf5_headers import root_address
+from ingest.formats.hdf5_parsing import UNREAD, attributes_at
 from ingest.formats.hdf5_values import value_in
 
 __all__ = ["attributes_of", "header_of"]
@@ -30,14 +31,34 @@ def attributes_of(thing: Any) -> dict[str, Any]:
 
 def _attributes_at(held: Any, place: str) -> dict[str, Any]:
     """Return the attributes of a low-level object at a path."""
+    known = memory()
+    if known is None:
+        return _by_library(held)
+    if place not in known.attributes:
+        found = attributes_at(known.file, known.addresses[place], known.heaps) if place in known.addresses else None
+        known.attributes[place] = _by_library(held) if found is None else _completed(held, found)
+    return dict(known.attributes[place])
+
+
+def _by_library(held: Any) -> dict[str, Any]:
+    """Return the attributes of a low-level object, all read by the library."""
     import h5py
 
-    known = remembered()
-    if place not in known:
-        count = h5py.h5a.get_num_attrs(held)
-        identifiers = (h5py.h5a.open(held, index=number) for number in range(count))
-        known[place] = {_name(one): plain(_value(held, one)) for one in identifiers if _holds_values(one)}
-    return dict(known[place])
+    identifiers = (h5py.h5a.open(held, index=number) for number in range(h5py.h5a.get_num_attrs(held)))
+    return {_name(one): plain(_value(held, one)) for one in identifiers if _holds_values(one)}
+
+
+def _completed(held: Any, found: dict[str, Any]) -> dict[str, Any]:
+    """Return attributes found in the header, those left unread there read by the library."""
+    import h5py
+
+    for name in [name for name, value in found.items() if value is UNREAD]:
+        identifier = h5py.h5a.open(held, name.encode("utf-8", "surrogateescape"))
+        if _holds_values(identifier):
+            found[name] = plain(_value(held, identifier))
+        else:
+            del found[name]
+    return found
 
 
 def _name(identifier: Any) -> str:

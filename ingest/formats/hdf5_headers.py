@@ -23,7 +23,15 @@ from ingest.formats.edge import read_exactly, size_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["check_header", "longest_text", "root_address"]
+__all__ = [
+    "ATTRIBUTE",
+    "REFERENCE",
+    "attribute_messages",
+    "check_header",
+    "longest_text",
+    "root_address",
+    "size_of_lengths",
+]
 
 _MOST_BLOCKS = 10_000
 _SIGNED = 8  # bytes
@@ -33,14 +41,15 @@ _ROOT_AT = {0: 64, 1: 68, 2: 36, 3: 36}
 _PREFIX = struct.Struct("<BxHIIxxxx")  # version, messages, references, size of the first block
 _MESSAGE = struct.Struct("<HHBxxx")  # kind, size, flags
 _DATATYPE_KIND, _ATTRIBUTE_KIND, _CONTINUATION_KIND = 0x0003, 0x000C, 0x0010
+_ATTRIBUTES_ELSEWHERE_KIND = 0x0015
 _OLD_FILL_KIND, _FILL_KIND = 0x0004, 0x0005
 _FILL_AT = {1: 8, 2: 8, 3: 6}  # where the value begins, by the version of the message
 _SHARED = 1 << 1
-_ATTRIBUTE = struct.Struct("<BBHHH")  # version, flags, sizes of the name, the datatype and the dataspace
+ATTRIBUTE = struct.Struct("<BBHHH")  # version, flags, sizes of the name, the datatype and the dataspace
 _TYPE = struct.Struct("<B3xI")  # class and version, size
 _VARIABLE_LENGTH = 9
 _LAST_FORMS = (1, 2, 1)  # sequence or text; how it is padded; ASCII or UTF-8
-_REFERENCE = struct.Struct("<IQI")  # length, heap, number in it
+REFERENCE = struct.Struct("<IQI")  # length, heap, number in it
 
 
 def root_address(file: BinaryIO) -> int:
@@ -62,6 +71,22 @@ def root_address(file: BinaryIO) -> int:
         raise FormatError(f"a superblock of version {version} that is not known, or damaged; set the file aside")
     (address,) = _ADDRESS.unpack(read_exactly(file, _ROOT_AT[version], _ADDRESS.size))
     return int(address)
+
+
+def size_of_lengths(file: BinaryIO) -> int:
+    """Return how many bytes a length takes in this file, as the superblock says."""
+    version = read_exactly(file, _SIGNED, 1)[0]
+    return read_exactly(file, _ADDRESS_SIZE_AT[version] + 1, 1)[0]
+
+
+def attribute_messages(file: BinaryIO, address: int) -> list[bytes] | None:
+    """Return the messages of the attributes in a header, `None` where some are or may be elsewhere."""
+    if read_exactly(file, address, 1)[0] != 1:
+        return None
+    found = list(_messages(file, address))
+    if any(kind == _ATTRIBUTES_ELSEWHERE_KIND for kind, _, _ in found):
+        return None
+    return [message for kind, _, message in found if kind == _ATTRIBUTE_KIND]
 
 
 def check_header(file: BinaryIO, address: int, name: str) -> None:
@@ -124,10 +149,10 @@ def _fill_of(kind: int, message: bytes) -> bytes:
 
 def _longest(message: bytes) -> int:
     """Return the length of the longest text of varying length in an attribute, 0 if there is none."""
-    version, flags, name_size, type_size, space_size = _ATTRIBUTE.unpack_from(message)
+    version, flags, name_size, type_size, space_size = ATTRIBUTE.unpack_from(message)
     # Version 1 fills each part up to whole eights of bytes, version 3 has a byte for the name's encoding.
     unit = 8 if version == 1 else 1
-    type_at = _ATTRIBUTE.size + (version == 3) + -(-name_size // unit) * unit  # noqa: PLR2004 - a version
+    type_at = ATTRIBUTE.size + (version == 3) + -(-name_size // unit) * unit  # noqa: PLR2004 - a version
     data_at = type_at + sum(-(-size // unit) * unit for size in (type_size, space_size))
     if version > 1 and flags & 1:  # a committed datatype
         return 0
@@ -141,8 +166,8 @@ def _check_type(message: bytes, at: int) -> bool:
     kind, size = _TYPE.unpack_from(message, at)
     if kind & 15 != _VARIABLE_LENGTH:
         return False
-    if size != _REFERENCE.size:
-        raise FormatError(f"texts of varying length take {_REFERENCE.size} bytes, not {size}; set the file aside")
+    if size != REFERENCE.size:
+        raise FormatError(f"texts of varying length take {REFERENCE.size} bytes, not {size}; set the file aside")
     form, padding, letters = message[at + 1] & 15, message[at + 1] >> 4, message[at + 2] & 15
     if any(found > last for found, last in zip((form, padding, letters), _LAST_FORMS, strict=True)):
         raise FormatError(
@@ -153,5 +178,5 @@ def _check_type(message: bytes, at: int) -> bool:
 
 def longest_text(references: bytes) -> int:
     """Return the length of the longest text that references into the heap lead to, 0 if there is none."""
-    whole = len(references) - len(references) % _REFERENCE.size
-    return max((length for length, _, _ in _REFERENCE.iter_unpack(references[:whole])), default=0)
+    whole = len(references) - len(references) % REFERENCE.size
+    return max((length for length, _, _ in REFERENCE.iter_unpack(references[:whole])), default=0)
