@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from archive.errors import FormatError
+from ingest.formats.edge import header_wanted
 from ingest.formats.fields import plain
 from ingest.formats.hdf5 import memory, opened_members
 from ingest.formats.hdf5_headers import root_address
@@ -19,32 +20,46 @@ __all__ = ["attributes_of", "header_of"]
 _MOST_OBJECTS = 100_000
 
 
-def attributes_of(thing: Any) -> dict[str, Any]:
-    """Return every attribute of a group or dataset that holds values, as JSON-like values.
+def attributes_of(thing: Any, *names: str) -> dict[str, Any]:
+    """Return attributes of a group or dataset that hold values, as JSON-like values.
 
     References and sequences of varying length are pointers into the file, not values, and are left out.
     An opened file gives the same answer again without reading it again.
+
+    Parameters
+    ----------
+    thing
+        A group or dataset.
+    names
+        Those to be read, if they are there; without any, all.
     """
     # Not by its address: to tell that, HDF5 walks through the whole object, in a damaged one for a minute.
-    return _attributes_at(thing.id, str(thing.name))
+    said = _attributes_at(thing.id, str(thing.name), names)
+    return {name: said[name] for name in names if name in said} if names else said
 
 
-def _attributes_at(held: Any, place: str) -> dict[str, Any]:
-    """Return the attributes of a low-level object at a path."""
+def _attributes_at(held: Any, place: str, names: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the attributes of a low-level object at a path, at least those that are named."""
     known = memory()
     if known is None:
-        return _by_library(held)
+        return _by_library(held, names)
     if place not in known.attributes:
         found = attributes_at(known.file, known.addresses[place], known.heaps) if place in known.addresses else None
+        if found is None and names:
+            return _by_library(held, names)
         known.attributes[place] = _by_library(held) if found is None else _completed(held, found)
     return dict(known.attributes[place])
 
 
-def _by_library(held: Any) -> dict[str, Any]:
-    """Return the attributes of a low-level object, all read by the library."""
+def _by_library(held: Any, names: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the attributes of a low-level object, all or those that are named, read by the library."""
     import h5py
 
-    identifiers = (h5py.h5a.open(held, index=number) for number in range(h5py.h5a.get_num_attrs(held)))
+    if names:
+        wanted = [name for one in names if h5py.h5a.exists(held, name := one.encode("utf-8", "surrogateescape"))]
+        identifiers = (h5py.h5a.open(held, name) for name in wanted)
+    else:
+        identifiers = (h5py.h5a.open(held, index=number) for number in range(h5py.h5a.get_num_attrs(held)))
     return {_name(one): plain(_value(held, one)) for one in identifiers if _holds_values(one)}
 
 
@@ -78,7 +93,7 @@ def _value(held: Any, identifier: Any) -> Any:
 
 
 def header_of(root: Any, file: BinaryIO, *, values: bool = False) -> dict[str, dict[str, Any]]:
-    """Return the attributes of every group and dataset that has some, by its path.
+    """Return the attributes of every group and dataset that has some, by its path; none where no header is wanted.
 
     Parameters
     ----------
@@ -97,6 +112,8 @@ def header_of(root: Any, file: BinaryIO, *, values: bool = False) -> dict[str, d
     import h5py
 
     header: dict[str, dict[str, Any]] = {}
+    if not header_wanted():
+        return header
     waiting, seen = [("/", root["/"].id)], {root_address(file)}
     for _ in range(_MOST_OBJECTS):
         if not waiting:
