@@ -12,8 +12,8 @@ import numpy as np
 
 from archive.errors import FormatError, InvalidInput, MissingExtra
 from ingest.formats.edge import name_of, size_of
-from ingest.formats.hdf5_headers import check_header, root_address
-from ingest.formats.hdf5_heap import HeapGuard
+from ingest.formats.hdf5_headers import check_header, root_address, size_of_lengths
+from ingest.formats.hdf5_heap import HeapGuard, texts_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,12 +43,13 @@ __all__ = [
 ]
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_USUAL_LENGTH = 8  # bytes in which a file writes lengths
 _MOST_SHRINKAGE = 1100  # deflate makes 1032 bytes of one at best
 _memory: ContextVar[Memory | None] = ContextVar("_memory", default=None)
 _shared: ContextVar[tuple[BinaryIO, list[Any]] | None] = ContextVar("_shared", default=None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Memory:
     """What was found out about an open file, by the paths of its objects.
 
@@ -56,8 +57,12 @@ class Memory:
     ----------
     file
         The file.
-    addresses
-        Where headers begin, bytes from the start of the file.
+    usual
+        Whether lengths take eight bytes, as messages are read here.
+    objects
+        Those opened so far.
+    messages
+        Of their attributes, `None` where only the library can read them.
     attributes
         Those read so far.
     heaps
@@ -65,9 +70,28 @@ class Memory:
     """
 
     file: BinaryIO
-    addresses: dict[str, int] = field(default_factory=dict)
+    usual: bool = True
+    objects: dict[str, Any] = field(default_factory=dict)
+    messages: dict[str, list[bytes] | None] = field(default_factory=dict)
     attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
     heaps: dict[int, dict[int, bytes]] = field(default_factory=dict)
+
+    def look_at(self, address: int, path: str) -> None:
+        """Look through an object's header, and keep the messages of its attributes.
+
+        Raises
+        ------
+        FormatError
+            It is damaged.
+        """
+        found = check_header(self.file, address, path)
+        self.messages[path] = found if self.usual else None
+
+    def heap(self, address: int) -> dict[int, bytes]:
+        """Return the texts of the global heap at an address, by their number."""
+        if address not in self.heaps:
+            self.heaps[address] = texts_in(self.file, address)
+        return self.heaps[address]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,12 +147,10 @@ def memory() -> Memory | None:
     return _memory.get()
 
 
-def _check(file: BinaryIO, address: int, path: str) -> None:
-    """Look an object's header through, and remember where it is."""
-    check_header(file, address, path)
+def _known(file: BinaryIO) -> Memory:
+    """Return what was found out about an open file; forgotten at once where it is not the one that is open."""
     known = _memory.get()
-    if known is not None and known.file is file:
-        known.addresses[path] = address
+    return known if known is not None and known.file is file else Memory(file)
 
 
 @contextmanager
@@ -167,7 +189,9 @@ def _open(file: BinaryIO) -> Any:
             root.close()
         raise trouble
     try:
-        _check(file, root_address(file), "/")
+        known = _known(file)
+        known.usual = size_of_lengths(file) == _USUAL_LENGTH
+        known.look_at(root_address(file), "/")
     except FormatError:
         root.close()
         raise
@@ -193,14 +217,17 @@ def child(group: Any, name: str, file: BinaryIO) -> Any | None:
     """
     import h5py
 
+    where, known = f"{group.name.rstrip('/')}/{name}", _known(file)
+    if where in known.objects:
+        return known.objects[where]
     if not holds(group, name):
         return None
-    where = f"{group.name.rstrip('/')}/{name}"
     link = group.id.links.get_info(_bytes(name))
     if link.type != h5py.h5l.TYPE_HARD:
         raise FormatError(f"{where} is a link, which is never followed; set the file aside")
-    _check(file, link.u, where)
-    return group[name]
+    known.look_at(link.u, where)
+    known.objects[where] = group[name]
+    return known.objects[where]
 
 
 def member(root: Any, path: str, file: BinaryIO) -> Any | None:
@@ -262,14 +289,14 @@ def opened_members(group: Any, path: str, file: BinaryIO, seen: set[int]) -> Ite
     """
     import h5py
 
-    links = group.links
+    links, known = group.links, _known(file)
     for name in list(group):
         link = links.get_info(name)
         if link.type != h5py.h5l.TYPE_HARD or link.u in seen:
             continue
         seen.add(link.u)
         where = f"{path.rstrip('/')}/{name.decode('utf-8', 'surrogateescape')}"
-        _check(file, link.u, where)
+        known.look_at(link.u, where)
         yield where, h5py.h5o.open(group, name)
 
 

@@ -12,7 +12,7 @@ from ingest.formats.edge import header_wanted
 from ingest.formats.fields import plain
 from ingest.formats.hdf5 import memory, opened_members
 from ingest.formats.hdf5_headers import root_address
-from ingest.formats.hdf5_parsing import UNREAD, attributes_at
+from ingest.formats.hdf5_parsing import UNREAD, attributes_in
 from ingest.formats.hdf5_values import value_in
 
 __all__ = ["attributes_of", "header_of"]
@@ -44,10 +44,12 @@ def _attributes_at(held: Any, place: str, names: tuple[str, ...] = ()) -> dict[s
     if known is None:
         return _by_library(held, names)
     if place not in known.attributes:
-        found = attributes_at(known.file, known.addresses[place], known.heaps) if place in known.addresses else None
-        if found is None and names:
+        messages = known.messages.get(place)
+        if messages is None and names:
             return _by_library(held, names)
-        known.attributes[place] = _by_library(held) if found is None else _completed(held, found)
+        known.attributes[place] = (
+            _by_library(held) if messages is None else _completed(held, attributes_in(messages, known.heap))
+        )
     return dict(known.attributes[place])
 
 

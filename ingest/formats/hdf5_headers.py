@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = [
     "ATTRIBUTE",
     "REFERENCE",
-    "attribute_messages",
     "check_header",
     "longest_text",
     "root_address",
@@ -79,17 +78,7 @@ def size_of_lengths(file: BinaryIO) -> int:
     return read_exactly(file, _ADDRESS_SIZE_AT[version] + 1, 1)[0]
 
 
-def attribute_messages(file: BinaryIO, address: int) -> list[bytes] | None:
-    """Return the messages of the attributes in a header, `None` where some are or may be elsewhere."""
-    if read_exactly(file, address, 1)[0] != 1:
-        return None
-    found = list(_messages(file, address))
-    if any(kind == _ATTRIBUTES_ELSEWHERE_KIND for kind, _, _ in found):
-        return None
-    return [message for kind, _, message in found if kind == _ATTRIBUTE_KIND]
-
-
-def check_header(file: BinaryIO, address: int, name: str) -> None:
+def check_header(file: BinaryIO, address: int, name: str) -> list[bytes] | None:
     """Raise if an object's header holds what the library would stumble over.
 
     Parameters
@@ -101,6 +90,11 @@ def check_header(file: BinaryIO, address: int, name: str) -> None:
     name
         What to call the object in a message.
 
+    Returns
+    -------
+    list of bytes or None
+        The messages of its attributes; `None` where they may be elsewhere, or the header is not of version 1.
+
     Raises
     ------
     FormatError
@@ -108,7 +102,8 @@ def check_header(file: BinaryIO, address: int, name: str) -> None:
     """
     size = size_of(file)
     varies, longest_fill = False, 0
-    for kind, flags, message in _messages(file, address):
+    messages = list(_messages(file, address))
+    for kind, flags, message in messages:
         # Only a committed datatype is shared by headers of this version.
         if flags & _SHARED and kind != _DATATYPE_KIND:
             raise FormatError(f"{name}: a part of the header lies elsewhere; the file is damaged, set it aside")
@@ -120,6 +115,9 @@ def check_header(file: BinaryIO, address: int, name: str) -> None:
             raise FormatError(f"{name}: an attribute is longer than the file, which is damaged; set it aside")
     if varies and longest_fill > size:
         raise FormatError(f"{name}: a fill value is longer than the file, which is damaged; set it aside")
+    if not messages or any(kind == _ATTRIBUTES_ELSEWHERE_KIND for kind, _, _ in messages):
+        return None
+    return [message for kind, _, message in messages if kind == _ATTRIBUTE_KIND]
 
 
 def _messages(file: BinaryIO, address: int) -> Iterator[tuple[int, int, bytes]]:

@@ -14,21 +14,20 @@ from __future__ import annotations
 
 import struct
 from math import prod
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from archive.errors import FormatError
 from ingest.formats.fields import plain
-from ingest.formats.hdf5_headers import ATTRIBUTE, REFERENCE, attribute_messages, size_of_lengths
-from ingest.formats.hdf5_heap import texts_in
+from ingest.formats.hdf5_headers import ATTRIBUTE, REFERENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["UNREAD", "Unread", "attributes_at"]
+__all__ = ["UNREAD", "Unread", "attributes_in"]
 
-type _Heap = dict[int, bytes]
+type _Heaps = Callable[[int], Mapping[int, bytes]]
 
 
 class Unread:
@@ -37,7 +36,6 @@ class Unread:
 
 UNREAD: Final = Unread()
 
-_WORDS = 8  # bytes of a length, as nearly every file has them
 _WHOLE_NUMBER, _FLOATING, _TEXT, _VARYING = 0, 1, 3, 9  # classes of types
 _FLOATS = {  # size in bytes, and how sign, exponent and mantissa lie in it
     4: struct.pack("<HHBBBBI", 0, 32, 23, 8, 0, 23, 127),
@@ -49,37 +47,26 @@ _NULL_SPACE = 2
 _LAST_RANK = 32
 
 
-def attributes_at(file: BinaryIO, address: int, heaps: dict[int, _Heap]) -> dict[str, Any] | None:
-    """Return the attributes in a header by name, sorted; `None` where only the library can tell them.
+def attributes_in(messages: Iterable[bytes], heap: _Heaps) -> dict[str, Any]:
+    """Return the attributes that messages of a header hold by name, sorted, `UNREAD` for those of other types.
 
     Parameters
     ----------
-    file
-        The file.
-    address
-        Of the header, bytes from the start of the file.
-    heaps
-        The global heaps looked at so far, by their address; more are added.
+    messages
+        As `hdf5_headers.check_header` returns them.
+    heap
+        Returns the texts of the global heap at an address, by their number.
 
     Raises
     ------
     FormatError
         A text lies where there is no heap, or is longer than its place there.
     """
-    messages = attribute_messages(file, address)
-    if messages is None or size_of_lengths(file) != _WORDS:
-        return None
-
-    def heap(at: int) -> _Heap:
-        if at not in heaps:
-            heaps[at] = texts_in(file, at)
-        return heaps[at]
-
     found = dict(_attribute(message, heap) for message in messages)
     return {name.decode("utf-8", "surrogateescape"): found[name] for name in sorted(found)}
 
 
-def _attribute(message: bytes, heap: Callable[[int], _Heap]) -> tuple[bytes, Any]:
+def _attribute(message: bytes, heap: _Heaps) -> tuple[bytes, Any]:
     """Return name and value of one attribute."""
     version, flags, name_size, type_size, space_size = ATTRIBUTE.unpack_from(message)
     unit = 8 if version == 1 else 1
@@ -104,7 +91,7 @@ def _shape(space: bytes) -> tuple[int, ...] | None:
     return struct.unpack_from(f"<{rank}Q", space, at)
 
 
-def _value(kind: bytes, shape: tuple[int, ...], data: bytes, heap: Callable[[int], _Heap]) -> Any:
+def _value(kind: bytes, shape: tuple[int, ...], data: bytes, heap: _Heaps) -> Any:
     """Return what an attribute of a type and shape holds, as `plain` gives it."""
     family, (size,) = kind[0] & 15, struct.unpack_from("<I", kind, 4)
     if not size or prod(shape) * size > len(data):
@@ -136,7 +123,7 @@ def _dtype(kind: bytes, family: int, size: int) -> np.dtype[Any] | None:
     return None
 
 
-def _text_at(reference: tuple[int, int, int], heap: Callable[[int], _Heap]) -> str:
+def _text_at(reference: tuple[int, int, int], heap: _Heaps) -> str:
     """Return the text that a reference into a heap leads to."""
     length, at, number = reference
     if not length:
