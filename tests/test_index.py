@@ -367,12 +367,17 @@ def test_a_fold_that_another_has_claimed_is_left_to_it_and_no_more(store: Store)
     made = fold(store)
     assert made is not None
     assert sum(leaf.rows for leaf in made.leaves) == 1
+    assert not store.entries(layout.FOLDING)  # nobody else would take the claim of the dead away
+    store.create(claim, b"a folder that has yet to delete what it folded")
     commit(store, row(1))
-    assert fold(store, claim=True) is not None
+    assert fold(store, claim=True) is None
+    assert fold(store) is not None
+    commit(store, row(2))
+    assert fold(store, claim=True) is not None  # that claim is older now
     assert [entry.key for entry in store.entries(layout.FOLDING)] == [claim]
     collect(store, timedelta(0))
     assert claim in {entry.key for entry in store.entries("")}  # as young as what a writer is about to commit
-    assert len(held_rows(store)) == 2
+    assert len(held_rows(store)) == 3
 
 
 def test_a_claim_goes_also_where_the_fold_was_lost(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
