@@ -99,10 +99,9 @@ class FramePlanner:
         names = {_name(told) for _, told in described}
         for looked in self._looks(frames):
             if names and looked.identity.name not in names:
-                told = (
-                    f"{looked.found.url}: is of the dataset {looked.identity.name}, but its folder holds the asdf of "
-                )
-                self._refuse(looked.found, FormatError(f"{told}{', '.join(sorted(names))}; set it aside"))
+                there = f"but its folder holds the asdf of {', '.join(sorted(names))}; set it aside"
+                error = FormatError(f"{looked.found.url}: is of the dataset {looked.identity.name}, {there}")
+                self._refuse(looked.found, error)
             else:
                 sets[self.settings.dataset or looked.identity.name].append(looked)
         for name, members in sorted(sets.items()):

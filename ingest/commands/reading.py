@@ -209,7 +209,7 @@ def plot(
     count = len(spool)
     if not count:
         raise InvalidInput("the selection holds no samples; see lightkeep ls for what there is")
-    patch = max(spool, key=lambda patch: patch.size)
+    patch: Any = max(spool, key=lambda patch: patch.size)
     if hasattr(patch, "wcs"):
         patch = _draw_cube(patch, output)
     else:

@@ -90,7 +90,7 @@ def _dkist(header: Mapping[str, Any], name: str) -> FrameIdentity:
     if any(not 0 <= index <= length for index, length in zip(place, shape, strict=False)):
         raise FormatError(f"{name}: lies at {place} of a cube of {shape[: axes - inside]} frames; its header lies")
     numbers = range(axes, 0, -1)
-    fingerprint = {
+    fingerprint: dict[str, Any] = {
         "kind": "frames",
         "id": identity.strip(),
         "instrument": str(header.get("INSTRUME", "")),
@@ -175,7 +175,8 @@ def _time(header: Mapping[str, Any], key: str, name: str) -> int:
     from astropy.time import Time
 
     utc = Time(text.removesuffix("Z"), scale=scale.lower(), precision=9).utc
-    return int(np.datetime64(str(utc.isot), "ns").astype(np.int64))
+    stamp = np.datetime64(str(utc.isot), "ns").astype(np.int64)
+    return int(stamp)
 
 
 def dataset_of_frames(

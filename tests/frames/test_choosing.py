@@ -54,7 +54,7 @@ def test_cubes_are_found_across_datasets(place: str) -> None:
 def test_frames_are_found_by_header_values(place: str) -> None:
     cube = lk.open(place, dataset="NJJEKB")[0]
     values = cube.header("ATMOS_R0")
-    wanted = sorted(set(values.tolist()))[0]
+    wanted = min(values.tolist())
     found = lk.open(place, dataset="NJJEKB").select(ATMOS_R0=(None, wanted))[0]
     assert sorted(found.files) == sorted(np.array(cube.files)[values <= wanted].tolist())
     assert set(found.headers["ATMOS_R0"]) == {wanted}
@@ -88,7 +88,7 @@ def test_a_box_in_the_sky_cuts_what_lies_in_it(place: str) -> None:
     corners = ((-0.2, -5.0), (0.2, 5.0))
     (part,) = lk.open(place, dataset="NJJEKB").select(sky=corners)
     values = cube[0, :, 0].axis_world_coords_values()
-    lat = [value for name, value in values._asdict().items() if name.endswith("lat")][0].to_value("arcsec")
+    lat = next(value for name, value in values._asdict().items() if name.endswith("lat")).to_value("arcsec")
     inside = (np.abs(lat) <= 5).any(axis=0)
     assert abs(part.shape[3] - inside.sum()) <= 2 * 500 // 64 + 2  # the border is found to within a probe
     objects = [SkyCoord(*corner, unit="arcsec", frame=_frame(cube)) for corner in corners]
@@ -104,9 +104,9 @@ def test_spools_and_cubes_travel_and_tell(place: str) -> None:
     spool = lk.open(place)
     assert "NJJEKB" in repr(spool)
     cube = spool[4]
-    again = pickle.loads(pickle.dumps(spool))[4]  # noqa: S301 - our own
+    again = pickle.loads(pickle.dumps(spool))[4]
     np.testing.assert_array_equal(again[0, 0].to_numpy(), cube[0, 0].to_numpy())
-    moved = pickle.loads(pickle.dumps(cube))  # noqa: S301
+    moved = pickle.loads(pickle.dumps(cube))
     np.testing.assert_array_equal(moved[:, 2, 3, 4].data.compute(), cube.to_numpy()[:, 2, 3, 4])
     assert spool.map(lambda one: one.shape) == [one.shape for one in spool]
     assert cube.missing == []
