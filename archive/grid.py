@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["chunk_numbers", "chunk_shape", "chunks_of", "grid_shape", "joined_ranges"]
+__all__ = ["chunk_numbers", "chunk_shape", "chunk_starts", "chunks_of", "grid_shape", "joined_ranges"]
 
 CHUNK_BYTES = 768 * 1024
 _CHANNELS = 128
@@ -59,6 +59,26 @@ def chunk_numbers(window: Sequence[slice], shape: Sequence[int], chunks: Sequenc
         along = np.asarray(chunks_of(part.start, part.stop, size), dtype=np.int64)
         numbers = (numbers[:, None] * count + along[None, :]).reshape(-1)
     return numbers
+
+
+def chunk_starts(lengths: Sequence[int], grid: Sequence[int], order: Sequence[int] | None = None) -> NDArray[np.int64]:
+    """Return the first byte of each chunk, in C order, of chunks that follow each other from byte 0.
+
+    Parameters
+    ----------
+    lengths
+        Bytes of each, in C order.
+    order
+        In which they follow each other, where that is not C order: axes of the grid, the last one's neighbours side
+        by side.
+    """
+    sizes = np.asarray(lengths, dtype=np.int64)
+    if order is None:
+        return np.cumsum(sizes) - sizes
+    stored = np.arange(sizes.size).reshape(tuple(grid)).transpose(tuple(order)).ravel()
+    starts = np.empty_like(sizes)
+    starts[stored] = np.cumsum(sizes[stored]) - sizes[stored]
+    return starts
 
 
 def chunk_shape(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:

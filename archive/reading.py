@@ -65,10 +65,12 @@ def plan(fills: Iterable[Fill]) -> list[ByteRange]:
 
 def _ranges_of(fill: Fill) -> Iterator[ByteRange]:
     array = fill.array
-    ends = np.cumsum(np.asarray(array.lengths, dtype=np.int64))
     numbers = chunk_numbers(fill.window, array.shape, array.chunks)
-    stops = ends[numbers]
-    starts = stops - np.asarray(array.lengths, dtype=np.int64)[numbers]
+    starts = array.starts[numbers]
+    if array.order is not None:
+        nearest = np.argsort(starts)
+        numbers, starts = numbers[nearest], starts[nearest]
+    stops = starts + np.asarray(array.lengths, dtype=np.int64)[numbers]
     for first, last in joined_ranges(starts, stops, _SLACK):
         begin = int(starts[first])
         members = zip(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archive.codec import Codec, with_checksum
-from archive.grid import grid_shape
+from archive.grid import chunk_starts, grid_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +21,11 @@ type _MapFunction = Callable[[Callable[[NDArray[Any]], bytes], Iterable[NDArray[
 
 
 def encode_shard(
-    array: NDArray[Any], chunks: Sequence[int], codec: Codec, mapped: _MapFunction = map
+    array: NDArray[Any],
+    chunks: Sequence[int],
+    codec: Codec,
+    mapped: _MapFunction = map,
+    order: Sequence[int] | None = None,
 ) -> tuple[bytes, list[int]]:
     """Return the shard that holds an array, and the length in bytes of each inner chunk.
 
@@ -36,6 +40,8 @@ def encode_shard(
         Shape of an inner chunk.
     mapped
         A `map` that may run in threads; the results in order.
+    order
+        Of the chunks in the shard, where that is not C order (see `archive.grid.chunk_starts`).
 
     References
     ----------
@@ -43,14 +49,16 @@ def encode_shard(
     """
     encoded = list(mapped(codec.encode, _inner_chunks(array, chunks)))
     lengths = [len(chunk) for chunk in encoded]
-    return b"".join([*encoded, index_bytes(lengths)]), lengths
+    starts = chunk_starts(lengths, grid_shape(array.shape, chunks), order)
+    bodies = encoded if order is None else [encoded[number] for number in np.argsort(starts, kind="stable").tolist()]
+    return b"".join([*bodies, index_bytes(lengths, starts)]), lengths
 
 
-def index_bytes(lengths: Sequence[int]) -> bytes:
-    """Return a shard's index for chunks that follow each other from byte 0."""
+def index_bytes(lengths: Sequence[int], starts: NDArray[np.int64] | None = None) -> bytes:
+    """Return a shard's index for chunks that follow each other from byte 0, in C order or where `starts` says."""
     index = np.empty((len(lengths), 2), dtype="<u8")
     index[:, 1] = lengths
-    index[:, 0] = np.cumsum(index[:, 1]) - index[:, 1]
+    index[:, 0] = np.cumsum(index[:, 1]) - index[:, 1] if starts is None else starts
     return with_checksum(index.tobytes())
 
 

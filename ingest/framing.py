@@ -266,9 +266,9 @@ def _window(found: FrameIdentity, dataset: Dataset, number: int) -> tuple[Any, .
     size = frames_per_granule(dataset)
     if not found.place:
         return (None, number // size)
-    lengths = dataset.fingerprint["shape"][: len(found.place)]
-    place = [min(max(index - 1, 0), length - 1) for index, length in zip(found.place, lengths, strict=True)]
-    return (found.tile, int(np.ravel_multi_index(place, lengths)) // size)
+    # One place more along each axis, since it is not known here whether they are counted from 0 or from 1.
+    lengths = [length + 1 for length in dataset.fingerprint["shape"][: len(found.place)]]
+    return (found.tile, int(np.ravel_multi_index(found.place, lengths)) // size)
 
 
 def _first_time(told: FrameSet, dataset: Dataset) -> int:

@@ -271,10 +271,11 @@ class GranuleWriter:
         chunks: Sequence[int],
         codec: Codec,
         mapped: Any = None,
+        order: tuple[int, ...] | None = None,
     ) -> ArrayRef:
-        """Add an array, sharded where a `map` is given, and return where it will lie."""
+        """Add an array, sharded where a `map` is given (its chunks in an order), and return where it will lie."""
         sharded = mapped is not None
-        body, lengths = encode_shard(values, chunks, codec, mapped) if sharded else (codec.encode(values), [])
+        body, lengths = encode_shard(values, chunks, codec, mapped, order) if sharded else (codec.encode(values), [])
         key = f"{self._key}/{name}/c/{'/'.join('0' * values.ndim)}"
         self._objects.append((key, body))
         self._metadata[name] = array_metadata(
@@ -296,6 +297,7 @@ class GranuleWriter:
             chunks=tuple(chunks),
             codec=codec.name,
             lengths=tuple(lengths) or (len(body),),
+            order=order,
         )
 
     def finish(self, attributes: dict[str, Any]) -> dict[str, str]:

@@ -218,7 +218,8 @@ def _record(row: Row) -> dict[str, Any]:
 
 def _form(data: ArrayRef) -> dict[str, Any]:
     """Return what the dataset does not say of the pixels of some frames."""
-    return {"shape": list(data.shape), "dtype": data.dtype, "chunks": list(data.chunks)}
+    order = None if data.order is None else list(data.order)
+    return {"shape": list(data.shape), "dtype": data.dtype, "chunks": list(data.chunks), "order": order}
 
 
 class LeafTable:
@@ -310,6 +311,7 @@ class LeafTable:
             chunks=chunks,
             codec=record["codec"],
             lengths=record["lengths"],
+            order=tuple(form["order"]) if form.get("order") else None,
         )
         if not data.is_whole():
             raise DamagedData(

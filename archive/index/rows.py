@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from archive.coords import TimeAxis
-from archive.grid import grid_shape
+from archive.grid import chunk_starts, grid_shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from archive.model import Scalar
 
@@ -42,6 +44,8 @@ class ArrayRef:
         The array, its inner chunks, and the codec by its name.
     lengths
         Bytes of each inner chunk in C order; they follow each other from byte 0.
+    order
+        In which order, where that is not C order: axes of the grid, the last one's neighbours lie side by side.
     """
 
     key: str
@@ -53,6 +57,12 @@ class ArrayRef:
     chunks: tuple[int, ...]
     codec: str
     lengths: Sequence[int]
+    order: tuple[int, ...] | None = None
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """First byte of each inner chunk, in C order."""
+        return chunk_starts(self.lengths, grid_shape(self.shape, self.chunks), self.order)
 
     @property
     def nbytes(self) -> int:
@@ -65,12 +75,15 @@ class ArrayRef:
 
     def to_json(self) -> dict[str, Any]:
         """Return the reference as JSON."""
-        return {name: _plain(getattr(self, name)) for name in self.__slots__}
+        held = {name: _plain(getattr(self, name)) for name in self.__slots__}
+        if self.order is None:
+            del held["order"]
+        return held
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ArrayRef:
         """Return the reference that JSON holds."""
-        lists = {name: tuple(data[name]) for name in ("shape", "chunks", "lengths")}
+        lists = {name: tuple(data[name]) for name in ("shape", "chunks", "lengths", "order") if name in data}
         return cls(**{**data, **lists})
 
 

@@ -54,9 +54,18 @@ def read_frame(content: bytes, name: str) -> Frame:
         sha256=hashlib.sha256(content).hexdigest(),
         values=unit.keywords,
     )
-    if table is not None and frame.data_unit() != data:
+    if table is not None and _assembled(table, data) != data:
         frame = replace(frame, table=replace(table, whole=bytes(data)))
     return frame
+
+
+def _assembled(table: TileTable, data: memoryview) -> bytearray:
+    """Return the data unit as it is put together from the table and the tiles: each is known to come out as it is."""
+    out = bytearray(table.size)
+    out[: len(table.rows)] = table.rows
+    for start, length in table.places.tolist():
+        out[start : start + length] = data[start : start + length]
+    return out
 
 
 def read_keywords(file: BinaryIO, size: int, name: str) -> Mapping[str, CardValue]:

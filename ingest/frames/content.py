@@ -13,6 +13,7 @@ from archive.coords import TimeAxis
 from archive.cube.files import BOUNDS
 from archive.cube.table import Document, FrameTable, Kept, core_of, unpack
 from archive.fits.template import HeaderTemplate
+from archive.grid import grid_shape
 from archive.index import layout
 from archive.index.rows import Row, SourceRange, row_id
 from archive.lazy import StoredPart
@@ -34,6 +35,7 @@ __all__ = ["FrameContent", "write_document", "write_frames"]
 _SCALES_BYTES = 256 * 1024  # of one chunk of scales and zeros
 _CF_TIME = {"units": "nanoseconds since 1970-01-01", "calendar": "proleptic_gregorian", "standard_name": "time"}
 _BLOB = 1 << 20
+_FEW_TILES = 32
 
 
 @dataclass(slots=True)
@@ -101,9 +103,10 @@ def write_frames(
         group.pixels(),
         ("frame", *(f"axis{number}" for number in range(len(core), 0, -1))),
         {"units": str(units)} if (units := frames[0].keywords.get("BUNIT")) else {},
-        chunks=_fitting(dataset.chunks, (len(frames), *core)),
+        chunks=(chunks := _fitting(dataset.chunks, (len(frames), *core))),
         codec=codec_for(dataset.codec, frames[0].stored.dtype),
         mapped=mapped,
+        order=_order((len(frames), *core), chunks),
     )
     time = span_of(first, last)
     writer.put_whole("time", time.to_ns(), ("time",), _CF_TIME)
@@ -275,6 +278,15 @@ def _fitting(chunks: Sequence[int], shape: Sequence[int]) -> tuple[int, ...]:
     if len(chunks) != len(shape):
         chunks = (chunks[0], *shape[1:])
     return tuple(min(size, length) for size, length in zip(chunks, shape, strict=True))
+
+
+def _order(shape: Sequence[int], chunks: Sequence[int]) -> tuple[int, ...] | None:
+    """Return the order of chunks in the shard: those of one tile side by side, where a frame has few tiles.
+
+    Then one pixel through all frames is one range of a granule, and a frame is as many as it has tiles.
+    """
+    blocks, *tiles = grid_shape(shape, chunks)
+    return (*range(1, len(shape)), 0) if blocks > 1 and 1 < prod(tiles) <= _FEW_TILES else None
 
 
 def _arrays(group: FrameGroup, blobs: _Blobs, table: FrameTable) -> Iterable[tuple[str, NDArray[Any], tuple[int, ...]]]:

@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = ["FrameIdentity", "dataset_of_frames", "frames_per_granule", "identify_frame", "name_of"]
 
-_GRANULE_BYTES = 64 << 20  # raw
+_GRANULE_BYTES = 128 << 20  # raw
+_TILES = 25  # of a small frame: as many requests as one whole frame may take
 _GRANULE_FRAMES = 1024
 _SECOND = Fraction(10**9)
 # Frames in a chunk, and bytes of a chunk, raw.
-_CHUNK = {"frames": (1, 1 << 20), "balanced": (16, 192 << 10), "pixels": (256, 256 << 10)}
+_CHUNK = {"frames": (1, 1 << 20), "balanced": (8, 320 << 10), "pixels": (256, 256 << 10)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +219,7 @@ def _chunk(core: tuple[int, ...], item: int, layout: str) -> tuple[int, ...]:
         Bytes of a stored number.
     """
     frames, size = _CHUNK[layout]
+    size = min(size, max(prod(core) * item * frames // _TILES, 64 << 10)) if layout == "balanced" else size
     parts = max(prod(core) * item * frames / size, 1.0)
     shape = list(core)
     if layout == "frames":
