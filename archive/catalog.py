@@ -65,7 +65,7 @@ def open_raw(
     storage_options: Mapping[str, Any] | None = None,
     progress: bool | None = None,
 ) -> Spool:
-    """Return a lazy Spool over raw files, without an archive: one Patch for each block of each file.
+    """Return a lazy Spool over raw files, without an archive: a Patch for each block of each file, Cubes of frames.
 
     Files are looked at once, in threads; what they say of themselves is kept in the user's cache directory
     (`XDG_CACHE_HOME`) while their size and time of change stay the same. `spool.update()` looks again.
@@ -125,8 +125,9 @@ def read(
     if Path(name).is_dir():
         raise InvalidInput(f"{name}: a folder; read() takes one file, open_raw() a folder")
     root = raw_root([name], format=format, options=storage_options, progress=False, keep=False)
-    if len(root.files) != 1:
-        raise InvalidInput(f"{name}: {len(root.files)} raw files; read() takes one, open_raw() several")
+    count = len(root.files) + len(root.found.frames)
+    if count != 1:
+        raise InvalidInput(f"{name}: {count} raw files; read() takes one, open_raw() several")
     return Spool(root)
 
 
@@ -188,7 +189,7 @@ def _is_archive(place: str, options: Mapping[str, Any] | None) -> bool:
 def _tell_refused(root: RawRoot) -> None:
     """Warn of files that are not read, or say that none is."""
     first = next(iter(root.refused.values()), "")
-    if not root.files:
+    if not root.files and not root.found.frames:
         there = ", ".join(root.places)
         raise NotFound(f"{there}: neither an archive nor raw data that can be read" + (f"; {first}" if first else ""))
     if root.refused:

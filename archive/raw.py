@@ -18,6 +18,7 @@ from archive.patch import Patch
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from archive.cube.raw import RawFrameSet
     from archive.model import Block
 
 __all__ = ["GROUP", "Finder", "Findings", "RawFile", "RawRoot", "raw_root"]
@@ -70,11 +71,14 @@ class Findings:
         Why others that look like raw files are not read, by URL.
     options
         For the places, as they travel to other processes: without secrets.
+    frames
+        Sets of a telescope's frames.
     """
 
     files: tuple[RawFile, ...]
     refused: Mapping[str, str]
     options: Mapping[str, Any] = field(repr=False)
+    frames: tuple[RawFrameSet, ...] = ()
 
 
 class Finder(Protocol):
@@ -114,10 +118,10 @@ class RawRoot:
     keep: bool
     progress: bool | None
     found: Findings
-    held: tuple[Patch, ...] = field(repr=False)
+    held: tuple[Any, ...] = field(repr=False)
 
     def patches(self, first: int, last: int, names: Sequence[str] | None) -> Sequence[Patch]:  # noqa: ARG002 - as every root
-        """Return a Patch for each block, in order of time: selecting among them costs nothing."""
+        """Return a Patch for each block, in order of time, then the Cubes: selecting among them costs nothing."""
         return self.held
 
     @property
@@ -159,7 +163,9 @@ def raw_root(
     found = _finder()(tuple(places), format=format, options=options or {}, progress=progress, keep=keep)
     patches = [patch for file in found.files for patch in file.patches()]
     patches.sort(key=lambda patch: patch.coords["time"].values[0])
-    return RawRoot(places=tuple(places), format=format, keep=keep, progress=progress, found=found, held=tuple(patches))
+    cubes = [cube for frames in found.frames for cube in frames.cubes()]
+    held = (*patches, *cubes)
+    return RawRoot(places=tuple(places), format=format, keep=keep, progress=progress, found=found, held=held)
 
 
 def _finder() -> Finder:

@@ -262,7 +262,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="FITS frames and their asdf")
     parser.add_argument("--repeats", type=int, default=5, help="measured repetitions")
-    parser.add_argument("--asdf", type=Path, help="a real asdf whose coordinates are measured")
+    parser.add_argument("--asdf", type=Path, nargs="*", default=[], help="real asdf files with coordinates to measure")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks/frames.md and frames.json")
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")  # of asdf, dkist and astropy about each other
@@ -283,7 +283,7 @@ def main() -> None:
             cube = lk.open(f"s3://{BUCKET}/balanced", storage_options={"endpoint_url": direct})[0]
             shape = " × ".join(map(str, cube.shape))
             plans = {case.name: str(plan_of([cube[case.key]])) for case in cases(cube.shape)[1:]}
-    world = [measure_world(chosen.asdf)] if chosen.asdf else []
+    world = [measure_world(path) for path in chosen.asdf]
     text = _page(shape, records, ingests, [read], world)
     print(text)
     if chosen.write:

@@ -26,7 +26,7 @@ from ingest.looking import Looker, gathered, waits_for_others
 from ingest.naming import dataset_of, time_of
 from ingest.raw_index import RawIndex
 from ingest.settings import Settings
-from ingest.sources import SourceOptions, open_source, scan
+from ingest.sources import SourceOptions, open_source, scan, without_frames
 from ingest.task import Refusal, refusal_of
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from archive.cube.raw import RawFrameSet
     from ingest.sources import Found
 
 __all__ = ["SourceFile", "look_at"]
@@ -111,7 +112,7 @@ def look_at(
     FormatError
         A file that was named is refused.
     """
-    found = scan(places, options)
+    found, frames = without_frames(scan(places, options), format)
     index = RawIndex.of([_absolute(place) for place in places], _readers(format)) if keep else RawIndex(None)
     looker = Looker(Ledger(()), Settings(format=format, options=options), {})
     ask = partial(_look_at_all, index=index, looker=looker, progress=_shown(progress))
@@ -130,7 +131,22 @@ def look_at(
         elif isinstance(ready, RawFile):
             files.append(ready)
     files.sort(key=lambda file: file.url)
-    return Findings(files=tuple(files), refused=refused, options=SourceOptions(options))
+    sets = _frame_sets(frames, options, refused) if frames else ()
+    return Findings(files=tuple(files), refused=refused, options=SourceOptions(options), frames=sets)
+
+
+def _frame_sets(
+    frames: Sequence[Found], options: Mapping[str, Any], refused: dict[str, str]
+) -> tuple[RawFrameSet, ...]:
+    """Return the sets of FITS files, and note which files are left out."""
+    from ingest.raw_frames import look_at_frames
+
+    sets, left_out = look_at_frames(frames, options)
+    for url, (file, reason) in left_out.items():
+        if file.named:
+            raise FormatError(_named(file, reason))
+        refused[url] = _named(file, reason)
+    return sets
 
 
 def _absolute(place: str) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from archive.cube import arithmetic, coordinates, cropping
 from archive.cube.pixels import FramePixels
+from archive.cube.raw_pixels import RawFrames
 from archive.cube.slicing import cut, orthogonal, per_axis
 from archive.errors import InvalidInput
 from archive.lazy import InMemory, Lazy
@@ -241,7 +242,7 @@ class Cube:
             return None
         if wanted.all():
             return self
-        data = self._data.only(wanted) if isinstance(self._data, FramePixels) else self._data
+        data = self._data.only(wanted) if isinstance(self._data, (FramePixels, RawFrames)) else self._data
         grid = np.where(wanted[..., None], self._grid, -1)
         axes = range(wanted.ndim)
         key: list[Any] = []

@@ -8,6 +8,7 @@ import numpy as np
 
 from archive.cube.lazies import Dropped
 from archive.cube.pixels import FramePixels
+from archive.cube.raw_pixels import RawFrames
 from archive.errors import InvalidInput
 from archive.lazy import Indexed
 
@@ -71,7 +72,7 @@ def cut(data: Lazy, keys: Sequence[Key], near: int) -> Lazy:
             picks.append((axis, numbers - first))
     out = data.cut(tuple(window))
     for axis, numbers in picks:
-        if isinstance(out, FramePixels) and axis < out.grid.ndim - 1:
+        if isinstance(out, (FramePixels, RawFrames)) and axis < out.grid.ndim - 1:
             out = out.take(axis, numbers)
         else:
             out = Indexed(out, axis, numbers, 1) if axis < near else Indexed(out, axis, numbers)

@@ -22,16 +22,16 @@ from archive.reading import load
 from archive.wcs.cube_wcs import CubeWcs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from archive.index.dataset import Dataset
-    from archive.index.rows import ArrayRef, Row
+    from archive.index.rows import ArrayRef
+    from archive.lazy import Lazy
     from archive.store import Store
     from archive.view import Table, View
 
-__all__ = ["cubes_of", "frames_of"]
+__all__ = ["FrameHome", "cubes_of", "frames_of"]
 
 _unpacked = lru_cache(maxsize=512)(unpack)
 
@@ -52,18 +52,85 @@ class FrameContents:
 
     Parameters
     ----------
-    files
-        Of each granule.
+    content
+        Gives a file's bytes by its granule and its number there.
     homes
-        Granule and number in it of each frame.
+        Both of each frame.
     """
 
-    files: tuple[GranuleFiles, ...]
+    content: Callable[[int, int], bytes]
     homes: tuple[tuple[int, int], ...]
 
     def __call__(self, number: int) -> bytes:
         """Return the bytes of one frame's file."""
-        granule, frame = self.homes[number]
+        return self.content(*self.homes[number])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameHome:
+    """Where the frames of a dataset are.
+
+    Parameters
+    ----------
+    name
+        Of the dataset.
+    fingerprint
+        What all of its frames share.
+    tables
+        What is known of the frames, granule by granule (or all raw files at once).
+    pixels
+        Gives the pixels for a grid of granules and frames, -1 where one is missing, and the shape of a frame.
+    content
+        Gives a file's bytes by its granule and its number there.
+    document, asdf
+        What the asdf says, and what gives its bytes; `None` without one.
+    """
+
+    name: str
+    fingerprint: Mapping[str, Any]
+    tables: tuple[FrameTable, ...]
+    pixels: Callable[[NDArray[np.int32], tuple[int, ...]], Lazy]
+    content: Callable[[int, int], bytes]
+    document: Document | None = None
+    asdf: Callable[[], bytes] | None = None
+
+    def cubes(self) -> list[Cube]:
+        """Return the Cubes, unread: one for each tile of a mosaic that has frames, else one."""
+        tiles = frames_of(self.tables)
+        first = _first(self.document, tiles)
+        return [_cube(self, members, place, first) for place, members in sorted(tiles.items(), key=_by_place)]
+
+    def meta(self, tile: tuple[int, ...] | None) -> dict[str, Any]:
+        """Return what a Cube says of its dataset."""
+        said = self.fingerprint
+        meta: dict[str, Any] = {"dataset": self.name, "instrument": said.get("instrument", "")}
+        if said.get("mosaic"):
+            meta["mosaic"] = tuple(said["mosaic"])
+        if self.document is not None:
+            meta.update(self.document.documents)
+            meta["asdf"] = self.asdf
+        return meta if tile is None else {**meta, "tile": tile}
+
+
+def _by_place(item: tuple[tuple[int, ...] | None, Any]) -> tuple[int, ...]:
+    return item[0] or ()
+
+
+@dataclass(frozen=True, slots=True)
+class _GranulePixels:
+    granules: tuple[FrameGranule, ...]
+    dtype: np.dtype[Any]
+
+    def __call__(self, grid: NDArray[np.int32], frame_shape: tuple[int, ...]) -> Lazy:
+        window = tuple(slice(0, length) for length in frame_shape)
+        return FramePixels(self.granules, grid, frame_shape, window, self.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class _GranuleContents:
+    files: tuple[GranuleFiles, ...]
+
+    def __call__(self, granule: int, frame: int) -> bytes:
         return self.files[granule].content(frame)
 
 
@@ -79,22 +146,25 @@ def cubes_of(view: View, table: Table) -> list[Cube]:
     rows = sorted(view.rows(table, range(len(table.sources))), key=lambda row: (row.time.first, row.id))
     granules: list[FrameGranule] = []
     files: list[GranuleFiles] = []
-    document: tuple[Document, Row] | None = None
+    document: Document | None = None
+    asdf: Callable[[], bytes] | None = None
     for row in {row.id: row for row in rows}.values():
         held = _unpacked(row.frames or "")
         if isinstance(held, FrameTable):
             granules.append(FrameGranule(view.store, row.key, row.data, row.extras, held))
             files.append(GranuleFiles(granules[-1], [source.sha256 for source in row.sources]))
         elif document is None:
-            document = held, row
-    tiles = frames_of([granule.table for granule in granules])
-    first = _first(document, tiles)
-    meta = _meta(dataset, document, view.store)
-    cubes = []
-    for place, members in sorted(tiles.items(), key=lambda item: item[0] or ()):
-        about = {**meta, **({} if place is None else {"tile": place})}
-        cubes.append(_cube(dataset, members, tuple(granules), tuple(files), document, about, place, first))
-    return cubes
+            document, asdf = held, partial(_whole, view.store, row.data)
+    home = FrameHome(
+        name=dataset.name,
+        fingerprint=dataset.fingerprint,
+        tables=tuple(granule.table for granule in granules),
+        pixels=_GranulePixels(tuple(granules), dataset.dtype),
+        content=_GranuleContents(tuple(files)),
+        document=document,
+        asdf=asdf,
+    )
+    return home.cubes()
 
 
 def frames_of(tables: Sequence[FrameTable]) -> dict[tuple[int, ...] | None, list[_Placed]]:
@@ -109,22 +179,11 @@ def frames_of(tables: Sequence[FrameTable]) -> dict[tuple[int, ...] | None, list
     return tiles
 
 
-def _first(document: tuple[Document, Row] | None, tiles: Mapping[Any, Sequence[_Placed]]) -> int:
+def _first(document: Document | None, tiles: Mapping[Any, Sequence[_Placed]]) -> int:
     """Return what DINDEX counts from: as the asdf says, else 0 where a 0 occurs; real data count from 1."""
-    if document is not None and document[0].first is not None:
-        return document[0].first
+    if document is not None and document.first is not None:
+        return document.first
     return 0 if any(0 in one.place for members in tiles.values() for one in members) else 1
-
-
-def _meta(dataset: Dataset, document: tuple[Document, Row] | None, store: Store) -> dict[str, Any]:
-    said = dataset.fingerprint
-    meta: dict[str, Any] = {"dataset": dataset.name, "instrument": said.get("instrument", "")}
-    if said.get("mosaic"):
-        meta["mosaic"] = tuple(said["mosaic"])
-    if document is not None:
-        meta.update(document[0].documents)
-        meta["asdf"] = partial(_whole, store, document[1].data)
-    return meta
 
 
 def _whole(store: Store, data: ArrayRef) -> bytes:
@@ -132,31 +191,22 @@ def _whole(store: Store, data: ArrayRef) -> bytes:
     return load(StoredPart(store, data, (slice(0, data.shape[0]),))).tobytes()
 
 
-def _cube(  # noqa: PLR0917 - one call, taken out of `cubes_of`
-    dataset: Dataset,
-    members: Sequence[_Placed],
-    granules: tuple[FrameGranule, ...],
-    files: tuple[GranuleFiles, ...],
-    document: tuple[Document, Row] | None,
-    meta: dict[str, Any],
-    tile: tuple[int, ...] | None,
-    first: int,
-) -> Cube:
-    outer, places = _places(dataset, members, first)
+def _cube(home: FrameHome, members: Sequence[_Placed], tile: tuple[int, ...] | None, first: int) -> Cube:
+    outer, places = _places(home.fingerprint, members, first)
     kept = sorted(places.items())
     grid = np.full((*outer, 2), -1, np.int32)
     numbers = np.full((*outer, 1), -1, np.intp)
     for number, (place, one) in enumerate(kept):
         grid[place] = one.granule, one.frame
         numbers[place] = number
-    frames = _frames([one for _, one in kept], [granule.table for granule in granules], files)
-    shape = dataset.fingerprint["shape"]
-    frame_shape = tuple(shape[len(outer) :] if shape else dataset.fingerprint["image"])
-    pixels = FramePixels(granules, grid, frame_shape, tuple(slice(0, length) for length in frame_shape), dataset.dtype)
-    meta["shape"] = pixels.shape
-    wcs = _wcs(document, tile, meta)
+    frames = _frames([one for _, one in kept], home.tables, home.content)
+    shape = home.fingerprint["shape"]
+    frame_shape = tuple(shape[len(outer) :] if shape else home.fingerprint["image"])
+    pixels = home.pixels(grid, frame_shape)
+    meta = {**home.meta(tile), "shape": pixels.shape}
+    wcs = _wcs(home, tile)
     if wcs is None:
-        wcs = wcs_of_headers(frames, numbers[..., 0], frame_shape, tuple(dataset.fingerprint["axes"]))
+        wcs = wcs_of_headers(frames, numbers[..., 0], frame_shape, tuple(home.fingerprint["axes"]))
     return Cube(
         pixels,
         CubeWcs.whole(wcs, pixels.shape),
@@ -168,13 +218,13 @@ def _cube(  # noqa: PLR0917 - one call, taken out of `cubes_of`
 
 
 def _places(
-    dataset: Dataset, members: Sequence[_Placed], first: int
+    fingerprint: Mapping[str, Any], members: Sequence[_Placed], first: int
 ) -> tuple[tuple[int, ...], dict[tuple[int, ...], _Placed]]:
     """Return the shape across frames, and which frame lies where; of two at one place, the first.
 
     A series is as long as it has frames, in the order of their times.
     """
-    shape = tuple(dataset.fingerprint["shape"][: len(members[0].place)])
+    shape = tuple(fingerprint["shape"][: len(members[0].place)])
     if not shape:
         ordered = sorted({one.time: one for one in reversed(members)}.items())
         return (len(ordered),), {(number,): one for number, (_, one) in enumerate(ordered)}
@@ -186,7 +236,7 @@ def _places(
     return shape, places
 
 
-def _frames(kept: Sequence[_Placed], tables: Sequence[FrameTable], files: tuple[GranuleFiles, ...]) -> Frames:
+def _frames(kept: Sequence[_Placed], tables: Sequence[FrameTable], content: Callable[[int, int], bytes]) -> Frames:
     """Return headers, files and times of frames, in their order."""
     used = sorted({one.granule for one in kept})
     constant: dict[str, Any] = {}
@@ -201,7 +251,7 @@ def _frames(kept: Sequence[_Placed], tables: Sequence[FrameTable], files: tuple[
         files=tuple(tables[one.granule].files[one.frame] for one in kept),
         constant=MappingProxyType(constant),
         varying=MappingProxyType(varying),
-        content=FrameContents(files, tuple((one.granule, one.frame) for one in kept)),
+        content=FrameContents(content, tuple((one.granule, one.frame) for one in kept)),
         times=np.array([one.time for one in kept], np.int64),
     )
 
@@ -226,13 +276,11 @@ def _unit(frames: Frames) -> Any:
     return u.Unit(text, parse_strict="silent")
 
 
-def _wcs(document: tuple[Document, Row] | None, tile: tuple[int, ...] | None, meta: Mapping[str, Any]) -> Any:
+def _wcs(home: FrameHome, tile: tuple[int, ...] | None) -> Any:
     """Return the coordinates that an asdf has for a tile: as tables, or its gWCS where that alone knows them."""
-    if document is None:
-        return None
-    for one in document[0].tiles:
+    for one in home.document.tiles if home.document is not None else ():
         if one.place == tile:
-            return one.wcs if one.wcs is not None else _gwcs(meta["asdf"](), tile)
+            return one.wcs if one.wcs is not None or home.asdf is None else _gwcs(home.asdf(), tile)
     return None
 
 

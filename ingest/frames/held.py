@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from archive.index.rows import Row
     from archive.store import Store
 
-__all__ = ["FrameGroup", "Held"]
+__all__ = ["FrameGroup", "Held", "columns_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +182,7 @@ class FrameGroup:
         if tiling is not None:
             blank = None if isinstance(tiling.blank, np.ndarray) else tiling.blank
             tiling = replace(tiling, scale=None, zero=None, exact={}, blank=blank, seed=0)
-        constant, varying = _columns([frame.keywords for frame in self.frames])
+        constant, varying = columns_of([frame.keywords for frame in self.frames])
         dithered = tiling is not None and tiling.dither != "NO_DITHER"
         return FrameTable(
             image=first.stored.shape,
@@ -233,7 +233,8 @@ def _held(files: GranuleFiles, data: NDArray[Any], beside: Mapping[str, NDArray[
     )
 
 
-def _columns(headers: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+def columns_of(headers: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """Return headers as values that are the same in all, and columns of those that are not."""
     constant: dict[str, Any] = {}
     varying: dict[str, list[Any]] = {}
     first = headers[0]
