@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archive.coords import TimeAxis
+from archive.framed import line_of
 from archive.index.runs import overlaps_of
 from archive.lazy import StoredPart
+from archive.patch import Patch
 from archive.reading import load_many
 
 if TYPE_CHECKING:
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from archive.index.rows import Row
-    from archive.patch import Patch
     from archive.view import View
 
 __all__ = ["contents", "gaps", "overlaps"]
@@ -30,6 +31,9 @@ def contents(patches: Sequence[Patch]) -> pd.DataFrame:
     lines = []
     for number in range(len(patches)):
         patch = patches[number]
+        if not isinstance(patch, Patch):
+            lines.append(line_of(patch))
+            continue
         line: dict[str, Any] = {"dims": ",".join(patch.dims), "shape": patch.shape, "dtype": str(patch.dtype)}
         for name in patch.dims:
             coord = patch.coords[name]

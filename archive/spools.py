@@ -14,6 +14,7 @@ import numpy as np
 from archive.chunk import Conflict, chunk
 from archive.errors import InvalidInput
 from archive.filters import attribute_mask, is_attribute, time_window
+from archive.framed import names_of, only_patches, part_of, span_of, start_of
 from archive.patch import Patch, load_patches
 from archive.raw import RawRoot
 from archive.stored import patches_of
@@ -79,7 +80,7 @@ class Select:
         kept = []
         for patch in patches:
             if not isinstance(patch, Patch):
-                kept += self._of_cube(patch)
+                kept += part_of(patch, self.selectors, plain=not (self.relative or self.samples))
                 continue
             if not all(attribute_mask(patch.attrs, name, wanted) for name, wanted in attributes.items()):
                 continue
@@ -89,14 +90,6 @@ class Select:
             if part.size or not patch.size:
                 kept.append(part)
         return kept
-
-    def _of_cube(self, cube: Any) -> list[Any]:
-        from archive.cube.selecting import select_cube
-
-        if self.relative or self.samples:
-            raise InvalidInput("Cubes are selected by values; for pixels, slice them: cube[0, 2:8]")
-        part = select_cube(cube, self.selectors)
-        return [] if part is None else [part]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,9 +102,7 @@ class Chunk:
 
     def apply(self, patches: Sequence[Patch]) -> Sequence[Patch]:
         """Return the chunks."""
-        if any(not isinstance(patch, Patch) for patch in patches):
-            raise InvalidInput("Cubes are not chunked; choose other data with select(dataset=...), or slice a Cube")
-        return chunk(patches, self.dim, self.length, **self.options)
+        return chunk(only_patches(patches, "are not chunked"), self.dim, self.length, **self.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +128,8 @@ class Sort:
         name = self.by.removesuffix("_min")
 
         def key(patch: Patch) -> Any:
+            if not isinstance(patch, Patch):
+                return start_of(patch, name)
             if name in patch.coords:
                 return patch.coords[name].min()
             if self.by in patch.attrs:
@@ -161,13 +154,6 @@ class _Picked(Sequence[Patch]):
         if isinstance(index, slice):
             return _Picked(self._base, self._numbers[index])
         return self._base[self._numbers[index]]
-
-
-def _names_of(item: Any) -> tuple[str, ...]:
-    """Return what a Patch or a Cube can be selected by."""
-    if isinstance(item, Patch):
-        return (*item.coords, *item.attrs)
-    return ("time", "wavelength", "stokes", "sky", *item.attrs, *item.header_names)
 
 
 type Step = Select | Chunk | Pick | Sort
@@ -264,7 +250,7 @@ class Spool:
 
         if set(dims) - {"time"} or any(value is not None and value is not ... for value in dims.values()):
             raise InvalidInput("concatenate(time=None) puts Patches one after the other in time")
-        return spool_of(concatenate(self._patches, conflict))
+        return spool_of(concatenate(only_patches(self._patches, "are not concatenated"), conflict))
 
     def stack(self) -> Patch:
         """Return the sum of the samples of all Patches, which must have the same shape and channels."""
@@ -305,7 +291,7 @@ class Spool:
         return [name for name in names if name in there]
 
     def _check_names(self, step: Select, patches: Sequence[Patch]) -> None:
-        known = {name for patch in patches for name in _names_of(patch)}
+        known = {name for patch in patches for name in names_of(patch)}
         if isinstance(self._root, ArchiveRoot):
             for dataset in self._root.view.datasets().values():
                 known.update((*dataset.coords, *dataset.attrs, "time", "time_recorded", "dataset"))
@@ -420,8 +406,7 @@ class Spool:
         found: dict[str, list[tuple[int, int]]] = {}
         for patch in self._patches:
             if not isinstance(patch, Patch):
-                stamps = patch.times.astype(np.int64)
-                found.setdefault(str(patch.attrs.get("dataset", "")), []).append((int(stamps.min()), int(stamps.max())))
+                found.setdefault(str(patch.attrs.get("dataset", "")), []).append(span_of(patch))
                 continue
             values = patch.coords["time"].values
             found.setdefault(str(patch.attrs.get("dataset", "")), []).append(
@@ -439,7 +424,7 @@ class Spool:
         """Return a table of the gaps: dataset, first and last stamp missing, and how many samples."""
         from archive.contents import gaps
 
-        return gaps(self._patches)
+        return gaps(only_patches(self._patches, "have no gaps in time"))
 
     def overlaps(self, *, compare: bool = False) -> pd.DataFrame:
         """Return a table of the times that several granules hold, and which of them serves.
@@ -470,7 +455,7 @@ class Spool:
         """Return one lazy DataArray with exact times, gaps staying gaps; a DataTree of several datasets."""
         from archive.xarray import spool_to_xarray
 
-        return spool_to_xarray(self._patches)
+        return spool_to_xarray(only_patches(self._patches, "go to xarray one by one, with io.to_xarray"))
 
     def update(self) -> Spool:
         """Return the same Spool over the archive, or the raw files, as they are now."""

@@ -110,6 +110,15 @@ def test_spools_and_cubes_travel_and_tell(place: str) -> None:
     np.testing.assert_array_equal(moved[:, 2, 3, 4].data.compute(), cube.to_numpy()[:, 2, 3, 4])
     assert spool.map(lambda one: one.shape) == [one.shape for one in spool]
     assert cube.missing == []
+    table = spool.get_contents()
+    assert table["frames"].tolist() == [3, 3, 3, 3, 40]
+    assert spool.sort("time")[0].times[0] == min(one.times[0] for one in spool)
+    assert [one.attrs["dataset"] for one in spool.sort("dataset")][-1] == "NJJEKB"
+    for refused in (spool.to_xarray, spool.gaps, spool.concatenate):
+        with pytest.raises(InvalidInput, match="Cubes"):
+            refused(**({"time": None} if refused == spool.concatenate else {}))  # type: ignore[operator]
+    assert spool.coverage().keys() == {"IBYRBB", "NJJEKB"}
+    assert len(spool.select(instrument="VISP").coverage()["NJJEKB"]) == 1
 
 
 def test_a_slice_as_asdf_is_what_dkist_makes_of_it(place: str, tmp_path: Path) -> None:
