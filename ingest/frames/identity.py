@@ -175,9 +175,8 @@ def _time(header: Mapping[str, Any], key: str, name: str) -> int:
         raise FormatError(f"{name}: {key} is in {scale}, which is not read; set it aside")
     from astropy.time import Time
 
-    utc = Time(text.removesuffix("Z"), scale=scale.lower(), precision=9).utc
-    stamp = np.datetime64(str(utc.isot), "ns").astype(np.int64)
-    return int(stamp)
+    utc = str(Time(text.removesuffix("Z"), scale=scale.lower(), precision=9).utc.isot)
+    return int(np.datetime64(utc, "ns").astype(np.int64))
 
 
 def dataset_of_frames(
