@@ -267,6 +267,19 @@ class Cube:
         return self._frames.times[self.frame_numbers].view("datetime64[ns]")
 
     @property
+    def tiles(self) -> Any:
+        """The whole Cubes of the mosaic that this one is a tile of: a masked array of its shape, unread.
+
+        Raises
+        ------
+        InvalidInput
+            This Cube is of no mosaic.
+        """
+        if "tiles" not in self.meta:
+            raise InvalidInput("this Cube is no tile of a mosaic")
+        return self.meta["tiles"]()
+
+    @property
     def inventory(self) -> Any:
         """The data centre's inventory record of the dataset, `None` where there is none."""
         return self.meta.get("inventory")

@@ -113,8 +113,9 @@ class CubeIO:
 
     def _slice(self) -> tuple[int | slice, ...] | None:
         """Return what this Cube is of the whole dataset, `None` for all of it."""
-        window = self.cube.wcs.window
-        whole = self.cube.meta.get("shape", [part.size if isinstance(part, Line) else None for part in window])
+        window, whole = self.cube.wcs.window, self.cube.meta.get("shape")
+        if whole is None:
+            return None
         key: list[int | slice] = []
         for part in window:
             if isinstance(part, Line) and part.step == 1 and float(part.start).is_integer():

@@ -100,12 +100,20 @@ class FrameHome:
         first = _first(self.document, tiles)
         return [_cube(self, members, place, first) for place, members in sorted(tiles.items(), key=_by_place)]
 
+    def mosaic(self) -> Any:
+        """Return the Cubes as a masked array of the mosaic's shape, those that are missing masked."""
+        held = np.full(tuple(self.fingerprint["mosaic"]), None, dtype=object)
+        for cube in self.cubes():
+            held[cube.meta["tile"]] = cube
+        return np.ma.array(held, mask=[one is None for one in held.ravel()])
+
     def meta(self, tile: tuple[int, ...] | None) -> dict[str, Any]:
         """Return what a Cube says of its dataset."""
         said = self.fingerprint
         meta: dict[str, Any] = {"dataset": self.name, "instrument": said.get("instrument", "")}
         if said.get("mosaic"):
             meta["mosaic"] = tuple(said["mosaic"])
+            meta["tiles"] = self.mosaic
         if self.document is not None:
             meta.update(self.document.documents)
             meta["asdf"] = self.asdf

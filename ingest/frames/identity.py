@@ -176,7 +176,8 @@ def _time(header: Mapping[str, Any], key: str, name: str) -> int:
     from astropy.time import Time
 
     utc = str(Time(text.removesuffix("Z"), scale=scale.lower(), precision=9).utc.isot)
-    return int(np.datetime64(utc, "ns").astype(np.int64))
+    moment: int = int(np.datetime64(utc, "ns").astype(np.int64))
+    return moment
 
 
 def dataset_of_frames(

@@ -292,6 +292,31 @@ def test_an_alien_beside_an_asdf_and_a_bad_asdf_are_set_aside(tmp_path: Path) ->
     assert lk.open(place)[0].inventory["datasetId"] == "NJJEKB"
 
 
+def test_a_mosaic_knows_its_tiles_and_those_that_are_missing(tmp_path: Path) -> None:
+    source = shared_folder("frames") / "vbi_mosaic"
+    store = new_archive(place := url())
+    keep = [path for path in source.glob("*.fits") if not _is_of(path, 2, 1)]
+    ingest(store, [str(path) for path in keep])
+    cubes = list(lk.open(place))
+    assert [cube.attrs["tile"] for cube in cubes] == [(0, 0), (0, 1), (1, 1)]
+    tiles = cubes[0][0].tiles
+    assert tiles.mask.tolist() == [[False, False], [True, False]]
+    assert tiles[1, 1].files == cubes[2].files
+    np.testing.assert_array_equal(tiles[0, 1].to_numpy(), cubes[1].to_numpy())
+    write_set(tmp_path)
+    ingest(store, [str(tmp_path)])
+    with pytest.raises(lk.errors.InvalidInput, match="no tile"):
+        _ = lk.open(place, dataset="TESTED")[0].tiles
+
+
+def _is_of(path: Path, row: int, column: int) -> bool:
+    from ingest.fits import read_keywords
+
+    with path.open("rb") as file:
+        keywords = read_keywords(file, path.stat().st_size, path.name)
+    return (keywords["MINDEX1"], keywords["MINDEX2"]) == (row, column)
+
+
 def test_plain_images_are_a_series_in_the_order_of_their_times(tmp_path: Path) -> None:
     times = ["2017.09.06_12:00:39.2_TAI", "2017.09.06_11:59:59.9_TAI", "2017.09.06_12:01:14.0_TAI"]
     data = [RNG.integers(-500, 500, (20, 30)).astype("i2") for _ in times]
