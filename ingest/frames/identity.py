@@ -219,6 +219,7 @@ def _chunk(core: tuple[int, ...], item: int, layout: str) -> tuple[int, ...]:
         Bytes of a stored number.
     """
     frames, size = _CHUNK[layout]
+    frames = max(min(frames, _GRANULE_BYTES // (prod(core) * item)), 1)  # large frames are few in a granule
     size = min(size, max(prod(core) * item * frames // _TILES, 64 << 10)) if layout == "balanced" else size
     parts = max(prod(core) * item * frames / size, 1.0)
     shape = list(core)
@@ -230,7 +231,7 @@ def _chunk(core: tuple[int, ...], item: int, layout: str) -> tuple[int, ...]:
 
 
 def frames_per_granule(dataset: Dataset) -> int:
-    """Return how many frames a granule holds: whole chunks, some 64 MB raw."""
-    size = prod(dataset.fingerprint["image"]) * dataset.dtype.itemsize
+    """Return how many frames a granule holds: whole chunks, some 128 MB raw."""
+    size: int = prod(dataset.fingerprint["image"]) * dataset.dtype.itemsize
     chunk = dataset.chunks[0]
     return max(min(_GRANULE_BYTES // max(size, 1), _GRANULE_FRAMES) // chunk, 1) * chunk

@@ -81,6 +81,22 @@ def test_the_layout_says_what_one_read_costs(layout: str, tmp_path: Path) -> Non
     assert (frame.bytes < whole.bytes / 5) == (layout == "frames")
 
 
+@pytest.mark.parametrize("layout", ["frames", "balanced", "pixels"])
+@pytest.mark.parametrize("shape", [(200, 500), (1024, 1024), (4096, 4096), (1, 2560), (31, 17)])
+def test_chunks_and_granules_stay_of_a_size_whatever_the_frame(layout: str, shape: tuple[int, int]) -> None:
+    from ingest.frames.identity import dataset_of_frames, frames_per_granule, identify_frame
+
+    keywords = {"NAXIS": 2, "NAXIS1": shape[1], "NAXIS2": shape[0], "BITPIX": -32, "DATE-OBS": "2024-05-14T18:30:00"}
+    dataset = dataset_of_frames(identify_frame(keywords, "x.fits"), name=None, codec="pcodec", layout=layout)
+    count, size = frames_per_granule(dataset), int(np.prod(shape)) * 4
+    assert count % dataset.chunks[0] == 0
+    assert count * size <= max(128 << 20, size)
+    assert np.prod(dataset.chunks) * 4 <= 2 << 20
+    core = [length for length in shape if length != 1]
+    tiles = np.prod([-(-length // step) for length, step in zip(core, dataset.chunks[1:], strict=True)])
+    assert tiles * count / dataset.chunks[0] <= 4096
+
+
 @pytest.mark.parametrize("name", ["visp", "vbi_mosaic"])
 @pytest.mark.parametrize("alone", [False, True], ids=["with asdf", "headers alone"])
 def test_real_like_sets_come_back_bit_by_bit_and_byte_by_byte(name: str, alone: bool, tmp_path: Path) -> None:
