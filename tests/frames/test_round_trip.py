@@ -14,6 +14,7 @@ from shared import shared_folder
 import archive as lk
 from archive.errors import DamagedData, InvalidInput
 from archive.explain import plan_of
+from ingest.fits import read_frame
 from ingest.run import ingest
 from ingest.settings import Settings
 
@@ -160,6 +161,21 @@ def test_what_is_read_is_what_is_asked_for(tmp_path: Path) -> None:
     assert part.shape == (1, 3, *SHAPE[2:])
     assert plan_of([part]).chunks == 3 + 1
     np.testing.assert_array_equal(part.to_numpy(), cube.to_numpy()[1:, 2:])
+
+
+def test_zarr_opens_a_granule_of_frames(tmp_path: Path) -> None:
+    import zarr
+
+    paths = write_set(tmp_path / "in", "rice with nan")
+    store = new_archive(str(tmp_path / "archive"))
+    ingest(store, [str(tmp_path / "in")], Settings(codec="portable"))
+    (folder,) = (tmp_path / "archive" / "data" / "TESTED").glob("*.zarr")
+    group = zarr.open_group(folder, mode="r", use_consolidated=True)
+    frames = [read_frame(path.read_bytes(), path.name) for path in paths]
+    np.testing.assert_array_equal(group["data"][:], np.stack([frame.image.stored[0] for frame in frames]))
+    scales = np.stack([frame.image.tiling.scale for frame in frames if frame.image.tiling])
+    np.testing.assert_array_equal(group["scales"][:].reshape(10, -1, 2)[..., 0], scales)
+    assert set(group.array_keys()) == {"data", "time", "scales", "rows", "places", "bounds", "heads"}
 
 
 def test_a_missing_or_altered_object_is_an_error(tmp_path: Path) -> None:
