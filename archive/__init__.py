@@ -11,16 +11,38 @@ if TYPE_CHECKING:
     from archive import errors, units
     from archive.catalog import open, open_raw, read, spool  # noqa: A004 - lk.open is the archive's own
     from archive.coords import Coord
+    from archive.exchange.with_dascore import from_dascore
+    from archive.exchange.with_obspy import from_obspy
+    from archive.exchange.with_pandas import from_dataframe
     from archive.patch import Patch
     from archive.spools import Spool
+    from archive.xarray import from_xarray
 
-__all__ = ["Coord", "Patch", "Spool", "errors", "open", "open_raw", "read", "spool", "units"]
+__all__ = [
+    "Coord",
+    "Patch",
+    "Spool",
+    "errors",
+    "from_dascore",
+    "from_dataframe",
+    "from_obspy",
+    "from_xarray",
+    "open",
+    "open_raw",
+    "read",
+    "spool",
+    "units",
+]
 
 # Loaded when first used, so that the command line's help and workers that only need errors start at once.
 _HOMES = {
     "Coord": "archive.coords",
     "Patch": "archive.patch",
     "Spool": "archive.spools",
+    "from_dascore": "archive.exchange.with_dascore",
+    "from_dataframe": "archive.exchange.with_pandas",
+    "from_obspy": "archive.exchange.with_obspy",
+    "from_xarray": "archive.xarray",
     "open": "archive.catalog",
     "open_raw": "archive.catalog",
     "read": "archive.catalog",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, Self, overload
 
@@ -13,9 +13,10 @@ import numpy as np
 
 from archive.chunk import Conflict, chunk
 from archive.errors import InvalidInput
-from archive.filters import attribute_mask, is_attribute, time_window
+from archive.filters import time_window
 from archive.patch import Patch, load_patches
 from archive.raw import RawRoot
+from archive.steps import Chunk, Pick, Select, Sort, Step
 from archive.stored import patches_of
 from archive.view import ALWAYS, View, open_view
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["Spool", "spool_of"]
 
 _AHEAD_BYTES = 256 << 20  # a Patch larger than this is not read ahead
-_NO_SELECTORS: Mapping[str, Any] = {}
 
 
 class Root(Protocol):
@@ -61,95 +61,6 @@ class ArchiveRoot:
         """Return one Patch for each contiguous run that touches the window."""
         chosen = self.names if names is None else tuple(names)
         return patches_of(self.view, chosen, first, last)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Select:
-    """Keep what a selection takes of each Patch, and the Patches of which it takes anything."""
-
-    selectors: Mapping[str, Any] = field(default_factory=dict)
-    relative: bool = False
-    samples: bool = False
-
-    def apply(self, patches: Sequence[Patch]) -> Sequence[Patch]:
-        """Return the Patches that are left."""
-        attributes = {name: value for name, value in self.selectors.items() if is_attribute(name, patches)}
-        coords = {name: value for name, value in self.selectors.items() if name not in attributes}
-        kept = []
-        for patch in patches:
-            if not all(attribute_mask(patch.attrs, name, wanted) for name, wanted in attributes.items()):
-                continue
-            if not all(name in patch.coords for name in coords):
-                continue
-            part = patch.select(relative=self.relative, samples=self.samples, **coords)
-            if part.size or not patch.size:
-                kept.append(part)
-        return kept
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chunk:
-    """Merge and split."""
-
-    dim: str
-    length: Any
-    options: Mapping[str, Any]
-
-    def apply(self, patches: Sequence[Patch]) -> Sequence[Patch]:
-        """Return the chunks."""
-        return chunk(patches, self.dim, self.length, **self.options)
-
-
-@dataclass(frozen=True, slots=True)
-class Pick:
-    """Keep some Patches by their number."""
-
-    key: slice | tuple[int, ...]
-
-    def apply(self, patches: Sequence[Patch]) -> Sequence[Patch]:
-        """Return the Patches that are left."""
-        numbers = range(len(patches))[self.key] if isinstance(self.key, slice) else self.key
-        return _Picked(patches, numbers)
-
-
-@dataclass(frozen=True, slots=True)
-class Sort:
-    """Put the Patches in order of a coordinate's start or an attribute."""
-
-    by: str
-
-    def apply(self, patches: Sequence[Patch]) -> Sequence[Patch]:
-        """Return the Patches in order."""
-        name = self.by.removesuffix("_min")
-
-        def key(patch: Patch) -> Any:
-            if name in patch.coords:
-                return patch.coords[name].min()
-            if self.by in patch.attrs:
-                return patch.attrs[self.by]
-            raise InvalidInput(f"sort({self.by!r}): not every Patch has such a coordinate or attribute")
-
-        return sorted(patches, key=key)
-
-
-class _Picked(Sequence[Patch]):
-    def __init__(self, base: Sequence[Patch], numbers: Sequence[int]) -> None:
-        self._base, self._numbers = base, numbers
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    @overload
-    def __getitem__(self, index: int) -> Patch: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Patch]: ...
-    def __getitem__(self, index: int | slice) -> Patch | Sequence[Patch]:
-        if isinstance(index, slice):
-            return _Picked(self._base, self._numbers[index])
-        return self._base[self._numbers[index]]
-
-
-type Step = Select | Chunk | Pick | Sort
 
 
 class Spool:
@@ -396,6 +307,10 @@ class Spool:
         from archive.contents import contents
 
         return contents(self._patches)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return `get_contents()`, under the name that tables have elsewhere."""
+        return self.get_contents()
 
     def gaps(self) -> pd.DataFrame:
         """Return a table of the gaps: dataset, first and last stamp missing, and how many samples."""
