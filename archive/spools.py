@@ -247,7 +247,15 @@ class Spool:
                     if not following.loaded and following.nbytes <= _AHEAD_BYTES:
                         ahead = pool.submit(load_patches, [following])
 
-    def map[T](self, func: Callable[..., T], *, client: Any = None, progress: bool = False, **kwargs: Any) -> list[T]:
+    def map[T](
+        self,
+        func: Callable[..., T],
+        *,
+        client: Any = None,
+        progress: bool | None = None,
+        retries: int = 0,
+        **kwargs: Any,
+    ) -> list[T]:
         """Return what a function makes of each Patch, in order.
 
         Parameters
@@ -257,11 +265,19 @@ class Spool:
         client
             A `concurrent.futures` executor or a Dask client; each worker reads its Patches itself.
         progress
-            Show a progress bar.
+            Whether to show a bar; by default, where there is a terminal.
+        retries
+            How often a Patch is tried again after an error that may pass, each time a little later. Those that come
+            from the call or from damaged data are raised at once.
+
+        Raises
+        ------
+        Exception
+            What the function raises, with a note that names the Patch; what has not begun by then is cancelled.
         """
         from archive.mapping import map_patches
 
-        return map_patches(func, self._patches, client=client, progress=progress, kwargs=kwargs)
+        return map_patches(func, self._patches, client=client, progress=progress, retries=retries, kwargs=kwargs)
 
     # -- telling --------------------------------------------------------------------------------
 

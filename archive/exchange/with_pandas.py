@@ -35,7 +35,7 @@ def to_dataframe(patch: Patch) -> pd.DataFrame:
         table = pd.DataFrame({str(patch.attrs.get("data_type", "") or "data"): patch.data}, index=axes[0])
     else:
         table = pd.DataFrame(patch.data, index=axes[0], columns=axes[1])
-    table.attrs = {**patch.attrs, "units": {name: patch.coords[name].units for name in patch.dims}}
+    table.attrs = {**dict[Any, Any](patch.attrs), "units": {name: patch.coords[name].units for name in patch.dims}}
     return table
 
 
