@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,9 +14,11 @@ import numpy as np
 from archive.chunk import Conflict, chunk
 from archive.errors import InvalidInput
 from archive.filters import time_window
+from archive.operations.chain import MEMORY
 from archive.patch import Patch, load_patches
 from archive.raw import RawRoot
 from archive.steps import Chunk, Pick, Select, Sort, Step
+from archive.store import open_store
 from archive.stored import patches_of
 from archive.view import ALWAYS, View, open_view
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from archive.explain import Plan
+    from archive.operations.operation import Operation
 
 __all__ = ["Spool", "spool_of"]
 
@@ -278,6 +281,59 @@ class Spool:
         from archive.mapping import map_patches
 
         return map_patches(func, self._patches, client=client, progress=progress, retries=retries, kwargs=kwargs)
+
+    def process(
+        self,
+        operations: Operation | Sequence[Operation],
+        out: str | None = None,
+        *,
+        dataset: str | None = None,
+        memory: int = MEMORY,
+        codec: str = "pcodec",
+        storage_options: Mapping[str, Any] | None = None,
+        progress: bool | None = None,
+    ) -> Spool:
+        """Return what a chain of operations makes of each Patch, of any length, in bounded memory.
+
+        Over an archive a Patch is a run without a gap: gaps are not bridged, and the borders of granules and files
+        leave no trace. The result is that of the whole Patch, exactly or within the tolerance of recursive filters.
+
+        Parameters
+        ----------
+        operations
+            One, or several in order: `[do.detrend("time"), do.decimate(time=1000)]` with `archive.operations as do`.
+        out
+            URL of the archive that keeps the result, as a new dataset. A call that was interrupted goes on where it
+            stopped, and one that has been done does nothing; where the data have grown since, only what follows from
+            the new samples is computed. Without it, nothing is computed before it is asked for.
+        dataset
+            Name of the new dataset; one that follows from its source and the operations without.
+        memory
+            Bytes of samples that are held at a time, what is computed from them included.
+        codec
+            How the result is stored: `"pcodec"` or `"portable"`.
+        storage_options
+            For `out`, as `archive.open` takes them.
+        progress
+            Whether to show a bar; by default, where there is a terminal.
+
+        Raises
+        ------
+        InvalidInput
+            An operation does not fit the data, or needs a whole run at once: chunk first.
+        NotFound
+            There is no archive at `out`; `lightkeep init` makes one.
+        MissingExtra
+            Writing is not installed.
+        """
+        from archive.processing import Wish, derivations_of, parts_of, write
+
+        derivations = derivations_of(self._patches, operations, memory)
+        if out is None:
+            return spool_of([part for one in derivations for part in parts_of(one)])
+        wish = Wish(url=out, options=storage_options, dataset=dataset, codec=codec)
+        names = write(derivations, wish, progress=progress)
+        return Spool(ArchiveRoot(open_view(open_store(out, storage_options=storage_options)), names))
 
     # -- telling --------------------------------------------------------------------------------
 
