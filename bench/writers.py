@@ -22,8 +22,8 @@ from archive.index.rows import SourceRange, row_id
 from archive.store import open_store
 from bench.recording import START
 from bench.servers import BUCKET
-from ingest.fold import FoldPace, fold
 from ingest.granule import GranuleContent, write_granule
+from ingest.index.fold import FoldPace, fold
 from ingest.initialise import initialise
 from ingest.run import put_commit
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from archive.model import Scalar
     from archive.processing import Derivation, Wish
     from archive.store import Store
-    from ingest.ledger import Ledger
+    from ingest.index.ledger import Ledger
 
 __all__ = ["derive"]
 

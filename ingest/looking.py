@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from archive.errors import FormatError
 from ingest.formats import format_named, identify, known_formats, open_format
+from ingest.formats.edge import without_header
 from ingest.gather import Loose, channel_groups, join_beside, join_channels
 from ingest.naming import check_same, dataset_of, time_of
 from ingest.sources import open_source
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from archive.index.dataset import Dataset
-    from ingest.ledger import Ledger
+    from ingest.index.ledger import Ledger
     from ingest.settings import Settings
     from ingest.sources import Found
 
@@ -52,7 +53,7 @@ class Looker:
     def look(self, file: Found) -> Loose | Refusal | str:
         """Return what a file says of itself, why it is refused, or its URL if nothing suggests that it is raw data."""
         try:
-            with open_source(file, self.settings.options, digest=False) as opened:
+            with open_source(file, self.settings.options, digest=False) as opened, without_header():
                 named = self.settings.format
                 kind = format_named(named) if named else identify(opened.file, file.url)
                 alone = kind.beside is not None and not file.parts

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from archive.index.dataset import Dataset
-    from ingest.ledger import Ledger
+    from ingest.index.ledger import Ledger
     from ingest.looking import Described
     from ingest.settings import Settings
     from ingest.sources import Found

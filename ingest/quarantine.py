@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from archive.store import Entry, Store
-    from ingest.ledger import Ledger
+    from ingest.index.ledger import Ledger
     from ingest.settings import Settings
     from ingest.task import Refusal
 

@@ -21,7 +21,7 @@ from archive.model import Block, Description
 from archive.raw import Findings, RawFile
 from ingest.formats import format_named, known_formats, open_format
 from ingest.gather import Loose
-from ingest.ledger import Ledger
+from ingest.index.ledger import Ledger
 from ingest.looking import Looker, gathered, waits_for_others
 from ingest.naming import dataset_of, time_of
 from ingest.raw_index import RawIndex

@@ -12,15 +12,15 @@ from archive.index.commits import Commit, Source
 from archive.index.dataset import Dataset
 from archive.index.sealed import seal, unseal
 from archive.view import View, open_view
-from ingest.correct import correct
-from ingest.fold import FoldPace
-from ingest.ledger import Ledger, read_segments
+from ingest.index.fold import FoldPace
+from ingest.index.ledger import Ledger, read_segments
+from ingest.keeping.correct import correct
+from ingest.keeping.supersede import supersede
 from ingest.naming import check_same
 from ingest.plan import IngestPlan, Planner, make_plan
 from ingest.quarantine import set_aside
 from ingest.settings import Settings
 from ingest.sources import SourceOptions, scan
-from ingest.supersede import supersede
 from ingest.task import Refusal, Task, TaskResult, TaskSource
 from ingest.workers import Hiring, completed, hired
 

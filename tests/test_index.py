@@ -26,12 +26,12 @@ from archive.index.sealed import seal, unseal
 from archive.index.snapshot import Snapshot
 from archive.store import Store, open_store
 from archive.view import open_view
-from ingest.collect import collect
-from ingest.fold import FoldPace, fold
+from ingest.index.fold import FoldPace, fold
+from ingest.index.ledger import Ledger, read_segments
+from ingest.index.swap import Base, Change, read_current, successor, swap
 from ingest.initialise import initialise
-from ingest.ledger import Ledger, read_segments
+from ingest.keeping.collect import collect
 from ingest.run import put_commit
-from ingest.swap import Base, Change, read_current, successor, swap
 
 START = 1_457_942_400_000_000_000
 DATASET = Dataset(
@@ -367,17 +367,22 @@ def test_a_fold_that_another_has_claimed_is_left_to_it_and_no_more(store: Store)
     made = fold(store)
     assert made is not None
     assert sum(leaf.rows for leaf in made.leaves) == 1
+    assert not store.entries(layout.FOLDING)  # nobody else would take the claim of the dead away
+    store.create(claim, b"a folder that has yet to delete what it folded")
     commit(store, row(1))
-    assert fold(store, claim=True) is not None
+    assert fold(store, claim=True) is None
+    assert fold(store) is not None
+    commit(store, row(2))
+    assert fold(store, claim=True) is not None  # that claim is older now
     assert [entry.key for entry in store.entries(layout.FOLDING)] == [claim]
     collect(store, timedelta(0))
     assert claim in {entry.key for entry in store.entries("")}  # as young as what a writer is about to commit
-    assert len(held_rows(store)) == 2
+    assert len(held_rows(store)) == 3
 
 
 def test_a_claim_goes_also_where_the_fold_was_lost(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another folds between the claim and the swap."""
-    from ingest import fold as module
+    from ingest.index import fold as module
 
     commit(store, row(0))
     swapped = module.swap

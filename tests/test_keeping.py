@@ -14,18 +14,18 @@ from archive.errors import DamagedData, InvalidInput, NotFound
 from archive.index import layout
 from archive.store import Get, open_store
 from archive.view import open_view
-from ingest.collect import collect
-from ingest.compact import compact
-from ingest.fold import fold
+from ingest.checking.verify import verify
+from ingest.index.fold import fold
+from ingest.index.ledger import read_segments
+from ingest.index.swap import read_current
 from ingest.initialise import initialise
-from ingest.ledger import read_segments
-from ingest.remove import remove
+from ingest.keeping.collect import collect
+from ingest.keeping.compact import compact
+from ingest.keeping.remove import remove
+from ingest.keeping.tags import log, tag, untag
 from ingest.run import ingest
 from ingest.settings import Settings
-from ingest.swap import read_current
 from ingest.synthetic.vendor import Header, write_prodml
-from ingest.tags import log, tag, untag
-from ingest.verify import verify
 
 if TYPE_CHECKING:
     from pathlib import Path

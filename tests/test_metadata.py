@@ -12,15 +12,15 @@ import pytest
 import archive as lk
 from archive.errors import InvalidInput, NotFound
 from archive.store import open_store
-from ingest.correct import correct
+from ingest.checking.verify import verify
 from ingest.initialise import initialise
+from ingest.keeping.correct import correct
+from ingest.keeping.tags import log
 from ingest.metadata import read_metadata
 from ingest.run import ingest
 from ingest.settings import Settings
 from ingest.synthetic import write_prodml
 from ingest.synthetic.vendor import Header
-from ingest.tags import log
-from ingest.verify import verify
 
 SAMPLES = np.random.default_rng(2).normal(0, 300, (1000, 20)).astype("i2")
 DOCUMENT = {

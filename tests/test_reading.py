@@ -20,8 +20,8 @@ from archive.errors import DamagedData, InvalidInput
 from archive.index.dataset import Dataset
 from archive.index.rows import Row, SourceRange
 from archive.store import open_store
-from ingest.fold import fold
 from ingest.granule import GranuleContent, write_granule
+from ingest.index.fold import fold
 from ingest.initialise import initialise
 from ingest.run import put_commit
 

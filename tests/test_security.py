@@ -26,16 +26,16 @@ import archive as lk
 from archive.errors import AccessDenied, InvalidInput, LightkeepError, StoreTrouble
 from archive.index import layout
 from archive.store import Store, open_store
-from ingest.collect import collect
-from ingest.compact import compact
-from ingest.fold import fold
+from ingest.index.fold import fold
 from ingest.initialise import initialise
-from ingest.remove import remove
+from ingest.keeping.collect import collect
+from ingest.keeping.compact import compact
+from ingest.keeping.remove import remove
+from ingest.keeping.tags import tag
 from ingest.run import ingest, plan_ingest
 from ingest.server import LocalS3, serve_s3
 from ingest.settings import Settings
 from ingest.sources import Found, SourceOptions, scan
-from ingest.tags import tag
 from ingest.task import Task, TaskSource
 
 USERS = ("writer", "reader")

@@ -11,7 +11,7 @@ from archive.errors import InvalidInput
 from ingest.commands.options import AsJson, Options, TimeRange, Url, opened_store, print_json
 
 if TYPE_CHECKING:
-    from ingest.collect import CollectReport
+    from ingest.keeping.collect import CollectReport
 
 __all__ = ["compact", "gc", "log", "rm", "tag"]
 
@@ -33,7 +33,7 @@ def compact(
     Example: `lightkeep compact s3://bucket/porotomo`
     """
     from archive.display import size_text
-    from ingest.compact import compact as run
+    from ingest.keeping.compact import compact as run
 
     report = run(opened_store(url, options), dataset)
     if as_json:
@@ -64,7 +64,7 @@ def gc(
 
     Example: `lightkeep gc s3://bucket/porotomo --dry-run`
     """
-    from ingest.collect import collect
+    from ingest.keeping.collect import collect
 
     report = collect(opened_store(url, options), _duration(retention), dry_run=dry_run)
     if as_json:
@@ -112,7 +112,7 @@ def rm(
     Example: `lightkeep rm s3://bucket/porotomo --dataset brady --time 2016-03-14T08:00 2016-03-14T09:00`
     """
     from archive.times import time_to_ns
-    from ingest.remove import remove
+    from ingest.keeping.remove import remove
 
     bounds = [None if text in {"...", ""} else time_to_ns(text) for text in time or ()]
     first, last = bounds or (None, None)
@@ -145,8 +145,8 @@ def tag(
 
     Example: `lightkeep tag s3://bucket/porotomo paper-2026`
     """
-    from ingest.tags import tag as name_it
-    from ingest.tags import untag
+    from ingest.keeping.tags import tag as name_it
+    from ingest.keeping.tags import untag
 
     store = opened_store(url, options)
     number = untag(store, name) if delete else name_it(store, name, as_of)
@@ -161,7 +161,7 @@ def log(url: Url, *, options: Options = None, as_json: AsJson = False) -> None:
 
     Example: `lightkeep log s3://bucket/porotomo`
     """
-    from ingest.tags import log as entries_of
+    from ingest.keeping.tags import log as entries_of
 
     entries = entries_of(opened_store(url, options))
     if as_json:

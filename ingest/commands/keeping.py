@@ -13,7 +13,7 @@ from ingest.commands.options import AsJson, Options, Url, print_json, storage_op
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ingest.findings import Progress, Report
+    from ingest.checking.findings import Progress, Report
 
 __all__ = ["repair", "verify"]
 
@@ -53,8 +53,8 @@ def verify(
     Example: `lightkeep verify s3://bucket/porotomo --full --sample 0.01`
     """
     from archive.store import open_store
-    from ingest.reseal import reseal as run_reseal
-    from ingest.verify import verify as run_verify
+    from ingest.checking.reseal import reseal as run_reseal
+    from ingest.checking.verify import verify as run_verify
 
     if reseal and (sample is not None or sources or full):
         raise InvalidInput("--reseal checks all that it seals; leave out --full, --sample and --sources")
@@ -99,7 +99,7 @@ def repair(
     Example: `lightkeep repair s3://bucket/porotomo --dry-run`
     """
     from archive.store import open_store
-    from ingest.repair import repair as run_repair
+    from ingest.checking.repair import repair as run_repair
 
     store = open_store(url, storage_options=storage_options(options))
     with _bar("checking", quiet=as_json) as progress:
@@ -134,7 +134,7 @@ def _bar(title: str, *, quiet: bool) -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    from ingest.findings import Progress
+    from ingest.checking.findings import Progress
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bars(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bars:

@@ -176,7 +176,7 @@ def metadata(
 
     Example: `lightkeep metadata s3://bucket/porotomo fdsn.json --dataset brady`
     """
-    from ingest.correct import correct
+    from ingest.keeping.correct import correct
     from ingest.metadata import read_metadata
 
     store = opened_store(url, options)

@@ -28,6 +28,7 @@ from ingest.formats.fields import (
     time_of,
 )
 from ingest.formats.hdf5_attributes import attributes_of, header_of
+from ingest.formats.hdf5_values import value_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +40,23 @@ __all__ = ["describe", "read", "sniff"]
 _MARKS = {"AppVersion", "FileVersion", "OpticalChannelNumber"}
 _GROUPS = ("DAQ", "Interrogator", "Metadata", "ProcessingServer")
 _UTC = {"UTC", "UTC+0"}
+_SAID = (
+    "DAQ/PositionEnd",
+    "DAQ/PositionStart",
+    "DAQ/PulseRate",
+    "Interrogator/FiberRefractiveIndex",
+    "Interrogator/Model",
+    "Interrogator/PulseWidth",
+    "Interrogator/SerialNumber",
+    "Metadata/Timestamp",
+    "Metadata/Timezone",
+    "Metadata/TraceCount",
+    "ProcessingServer/DataRate",
+    "ProcessingServer/DataType",
+    "ProcessingServer/GaugeLength",
+    "ProcessingServer/RadiansToNanoStrain",
+    "ProcessingServer/SpatialSampling",
+)
 
 
 @at_edge
@@ -57,16 +75,19 @@ def describe(file: BinaryIO) -> Description:
     """Return the one block of the file."""
     with hdf5.opened(file) as root:
         array = _array_of(root, file)
-        header = header_of(root, file, values=True)
-        said = {path.lstrip("/"): _alone(entry["value"]) for path, entry in header.items() if "value" in entry}
-        units = {path.lstrip("/"): _alone(entry.get("Unit")) for path, entry in header.items()}
+        said, units = _said(root, file)
         block = Block(
             dims=("time", "distance"),
             coords={"time": _time_of(said, array.shape[0])} | _distances_of(said, units, array.shape[1]),
             dtype=hdf5.native(array.dtype),
             attrs=_attrs_of(said, units),
         )
-        return Description(format="ap_sensing", version=_version_of(root) or "", blocks=(block,), header=header)
+        return Description(
+            format="ap_sensing",
+            version=_version_of(root) or "",
+            blocks=(block,),
+            header=header_of(root, file, values=True),
+        )
 
 
 @at_edge
@@ -80,6 +101,17 @@ def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
 
 def _version_of(root: Any) -> str | None:
     return text(attributes_of(root).get("FileVersion"))
+
+
+def _said(root: Any, file: BinaryIO) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the values in the header that matter here, and their units, by their paths."""
+    said, units = {}, {}
+    for path in _SAID:
+        thing = hdf5.member(root, path, file)
+        value = value_of(thing, file)
+        if value is not None:
+            said[path], units[path] = _alone(value), _alone(attributes_of(thing).get("Unit"))
+    return said, units
 
 
 def _alone(value: Any) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import io
 import struct
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, BinaryIO, Concatenate, cast
 from weakref import WeakKeyDictionary
@@ -12,9 +14,19 @@ from weakref import WeakKeyDictionary
 from archive.errors import FormatError, LightkeepError, MissingExtra, StoreTrouble
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer, Callable
+    from collections.abc import Buffer, Callable, Iterator
 
-__all__ = ["Watched", "at_edge", "library", "name_of", "read_exactly", "remembered", "size_of"]
+__all__ = [
+    "Watched",
+    "at_edge",
+    "header_wanted",
+    "library",
+    "name_of",
+    "read_exactly",
+    "remembered",
+    "size_of",
+    "without_header",
+]
 
 # What h5py, NumPy, struct and Python itself were seen to raise on damaged files.
 _LIBRARY_ERRORS = (
@@ -33,6 +45,7 @@ _LIBRARY_ERRORS = (
     struct.error,
 )
 
+_header_wanted: ContextVar[bool] = ContextVar("_header_wanted", default=True)
 _FARTHEST = (1 << 63) - 1
 _known: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
 
@@ -63,6 +76,21 @@ def at_edge[**P, R](function: Callable[Concatenate[BinaryIO, P], R]) -> Callable
             raise FormatError(message) from error
 
     return guarded
+
+
+@contextmanager
+def without_header() -> Iterator[None]:
+    """Let `describe` leave out the verbatim header where that takes long: whoever only plans does not keep it."""
+    token = _header_wanted.set(False)
+    try:
+        yield
+    finally:
+        _header_wanted.reset(token)
+
+
+def header_wanted() -> bool:
+    """Return whether `describe` is to give the verbatim header."""
+    return _header_wanted.get()
 
 
 def library(name: str, what: str) -> Any:

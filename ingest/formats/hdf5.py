@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -12,8 +12,8 @@ import numpy as np
 
 from archive.errors import FormatError, InvalidInput, MissingExtra
 from ingest.formats.edge import name_of, size_of
-from ingest.formats.hdf5_headers import check_header, root_address
-from ingest.formats.hdf5_heap import HeapGuard
+from ingest.formats.hdf5_headers import check_header, root_address, size_of_lengths
+from ingest.formats.hdf5_heap import HeapGuard, texts_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "Memory",
     "Ordered",
     "array_in",
     "child",
@@ -31,20 +32,66 @@ __all__ = [
     "is_held",
     "is_signed",
     "member",
+    "memory",
     "native",
     "opened",
     "opened_members",
     "read_ordered",
     "read_window",
-    "remembered",
     "shared",
     "the_one_block",
 ]
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_USUAL_LENGTH = 8  # bytes in which a file writes lengths
 _MOST_SHRINKAGE = 1100  # deflate makes 1032 bytes of one at best
-_remembered: ContextVar[dict[str, dict[str, Any]] | None] = ContextVar("_remembered", default=None)
+_memory: ContextVar[Memory | None] = ContextVar("_memory", default=None)
 _shared: ContextVar[tuple[BinaryIO, list[Any]] | None] = ContextVar("_shared", default=None)
+
+
+@dataclass(slots=True)
+class Memory:
+    """What was found out about an open file, by the paths of its objects.
+
+    Parameters
+    ----------
+    file
+        The file.
+    usual
+        Whether lengths take eight bytes, as messages are read here.
+    objects
+        Those opened so far.
+    messages
+        Of their attributes, `None` where only the library can read them.
+    attributes
+        Those read so far.
+    heaps
+        Texts of the global heaps read so far, by the heap's address and their number.
+    """
+
+    file: BinaryIO
+    usual: bool = True
+    objects: dict[str, Any] = field(default_factory=dict)
+    messages: dict[str, list[bytes] | None] = field(default_factory=dict)
+    attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    heaps: dict[int, dict[int, bytes]] = field(default_factory=dict)
+
+    def look_at(self, address: int, path: str) -> None:
+        """Look through an object's header, and keep the messages of its attributes.
+
+        Raises
+        ------
+        FormatError
+            It is damaged.
+        """
+        found = check_header(self.file, address, path)
+        self.messages[path] = found if self.usual else None
+
+    def heap(self, address: int) -> dict[int, bytes]:
+        """Return the texts of the global heap at an address, by their number."""
+        if address not in self.heaps:
+            self.heaps[address] = texts_in(self.file, address)
+        return self.heaps[address]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,30 +134,35 @@ def opened(file: BinaryIO) -> Iterator[Any]:
             holder[1].append(_open(file))
         yield holder[1][0]
         return
-    token = _remembered.set({})
+    token = _memory.set(Memory(file))
     try:
         with _open(file) as root:
             yield root
     finally:
-        _remembered.reset(token)
+        _memory.reset(token)
 
 
-def remembered() -> dict[str, dict[str, Any]]:
-    """Return the attributes that were read already from the open file, by the path of their object."""
-    known = _remembered.get()
-    return {} if known is None else known
+def memory() -> Memory | None:
+    """Return what was found out about the open file, `None` where none is open."""
+    return _memory.get()
+
+
+def _known(file: BinaryIO) -> Memory:
+    """Return what was found out about an open file; forgotten at once where it is not the one that is open."""
+    known = _memory.get()
+    return known if known is not None and known.file is file else Memory(file)
 
 
 @contextmanager
 def shared(file: BinaryIO) -> Iterator[None]:
     """Let every `opened` of this file inside the block share one `h5py.File`."""
     holder: tuple[BinaryIO, list[Any]] = (file, [])
-    token, memory = _shared.set(holder), _remembered.set({})
+    token, known = _shared.set(holder), _memory.set(Memory(file))
     try:
         yield
     finally:
         _shared.reset(token)
-        _remembered.reset(memory)
+        _memory.reset(known)
         for root in holder[1]:
             root.close()
 
@@ -137,7 +189,9 @@ def _open(file: BinaryIO) -> Any:
             root.close()
         raise trouble
     try:
-        check_header(file, root_address(file), "/")
+        known = _known(file)
+        known.usual = size_of_lengths(file) == _USUAL_LENGTH
+        known.look_at(root_address(file), "/")
     except FormatError:
         root.close()
         raise
@@ -163,14 +217,17 @@ def child(group: Any, name: str, file: BinaryIO) -> Any | None:
     """
     import h5py
 
+    where, known = f"{group.name.rstrip('/')}/{name}", _known(file)
+    if where in known.objects:
+        return known.objects[where]
     if not holds(group, name):
         return None
-    where = f"{group.name.rstrip('/')}/{name}"
     link = group.id.links.get_info(_bytes(name))
     if link.type != h5py.h5l.TYPE_HARD:
         raise FormatError(f"{where} is a link, which is never followed; set the file aside")
-    check_header(file, link.u, where)
-    return group[name]
+    known.look_at(link.u, where)
+    known.objects[where] = group[name]
+    return known.objects[where]
 
 
 def member(root: Any, path: str, file: BinaryIO) -> Any | None:
@@ -232,14 +289,14 @@ def opened_members(group: Any, path: str, file: BinaryIO, seen: set[int]) -> Ite
     """
     import h5py
 
-    links = group.links
+    links, known = group.links, _known(file)
     for name in list(group):
         link = links.get_info(name)
         if link.type != h5py.h5l.TYPE_HARD or link.u in seen:
             continue
         seen.add(link.u)
         where = f"{path.rstrip('/')}/{name.decode('utf-8', 'surrogateescape')}"
-        check_header(file, link.u, where)
+        known.look_at(link.u, where)
         yield where, h5py.h5o.open(group, name)
 
 

@@ -8,9 +8,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from archive.errors import FormatError
+from ingest.formats.edge import header_wanted
 from ingest.formats.fields import plain
-from ingest.formats.hdf5 import opened_members, remembered
+from ingest.formats.hdf5 import memory, opened_members
 from ingest.formats.hdf5_headers import root_address
+from ingest.formats.hdf5_parsing import UNREAD, attributes_in
 from ingest.formats.hdf5_values import value_in
 
 __all__ = ["attributes_of", "header_of"]
@@ -18,26 +20,62 @@ __all__ = ["attributes_of", "header_of"]
 _MOST_OBJECTS = 100_000
 
 
-def attributes_of(thing: Any) -> dict[str, Any]:
-    """Return every attribute of a group or dataset that holds values, as JSON-like values.
+def attributes_of(thing: Any, *names: str) -> dict[str, Any]:
+    """Return attributes of a group or dataset that hold values, as JSON-like values.
 
     References and sequences of varying length are pointers into the file, not values, and are left out.
     An opened file gives the same answer again without reading it again.
+
+    Parameters
+    ----------
+    thing
+        A group or dataset.
+    names
+        Those to be read, if they are there; without any, all.
     """
     # Not by its address: to tell that, HDF5 walks through the whole object, in a damaged one for a minute.
-    return _attributes_at(thing.id, str(thing.name))
+    said = _attributes_at(thing.id, str(thing.name), names)
+    return {name: said[name] for name in names if name in said} if names else said
 
 
-def _attributes_at(held: Any, place: str) -> dict[str, Any]:
-    """Return the attributes of a low-level object at a path."""
+def _attributes_at(held: Any, place: str, names: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the attributes of a low-level object at a path, at least those that are named."""
+    known = memory()
+    if known is None:
+        return _by_library(held, names)
+    if place not in known.attributes:
+        messages = known.messages.get(place)
+        if messages is None and names:
+            return _by_library(held, names)
+        known.attributes[place] = (
+            _by_library(held) if messages is None else _completed(held, attributes_in(messages, known.heap))
+        )
+    return dict(known.attributes[place])
+
+
+def _by_library(held: Any, names: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the attributes of a low-level object, all or those that are named, read by the library."""
     import h5py
 
-    known = remembered()
-    if place not in known:
-        count = h5py.h5a.get_num_attrs(held)
-        identifiers = (h5py.h5a.open(held, index=number) for number in range(count))
-        known[place] = {_name(one): plain(_value(held, one)) for one in identifiers if _holds_values(one)}
-    return dict(known[place])
+    if names:
+        wanted = [name for one in names if h5py.h5a.exists(held, name := one.encode("utf-8", "surrogateescape"))]
+        identifiers = (h5py.h5a.open(held, name) for name in wanted)
+    else:
+        identifiers = (h5py.h5a.open(held, index=number) for number in range(h5py.h5a.get_num_attrs(held)))
+    return {_name(one): plain(_value(held, one)) for one in identifiers if _holds_values(one)}
+
+
+def _completed(held: Any, found: dict[str, Any]) -> dict[str, Any]:
+    """Return attributes found in the header, those left unread there read by the library."""
+    import h5py
+
+    for name in [name for name, value in found.items() if value is UNREAD]:
+        identifier = h5py.h5a.open(held, name.encode("utf-8", "surrogateescape"))
+        if _holds_values(identifier):
+            found[name] = plain(_value(held, identifier))
+        else:
+            del found[name]
+    return found
 
 
 def _name(identifier: Any) -> str:
@@ -57,7 +95,7 @@ def _value(held: Any, identifier: Any) -> Any:
 
 
 def header_of(root: Any, file: BinaryIO, *, values: bool = False) -> dict[str, dict[str, Any]]:
-    """Return the attributes of every group and dataset that has some, by its path.
+    """Return the attributes of every group and dataset that has some, by its path; none where no header is wanted.
 
     Parameters
     ----------
@@ -76,6 +114,8 @@ def header_of(root: Any, file: BinaryIO, *, values: bool = False) -> dict[str, d
     import h5py
 
     header: dict[str, dict[str, Any]] = {}
+    if not header_wanted():
+        return header
     waiting, seen = [("/", root["/"].id)], {root_address(file)}
     for _ in range(_MOST_OBJECTS):
         if not waiting:

@@ -23,7 +23,14 @@ from ingest.formats.edge import read_exactly, size_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["check_header", "longest_text", "root_address"]
+__all__ = [
+    "ATTRIBUTE",
+    "REFERENCE",
+    "check_header",
+    "longest_text",
+    "root_address",
+    "size_of_lengths",
+]
 
 _MOST_BLOCKS = 10_000
 _SIGNED = 8  # bytes
@@ -33,14 +40,15 @@ _ROOT_AT = {0: 64, 1: 68, 2: 36, 3: 36}
 _PREFIX = struct.Struct("<BxHIIxxxx")  # version, messages, references, size of the first block
 _MESSAGE = struct.Struct("<HHBxxx")  # kind, size, flags
 _DATATYPE_KIND, _ATTRIBUTE_KIND, _CONTINUATION_KIND = 0x0003, 0x000C, 0x0010
+_ATTRIBUTES_ELSEWHERE_KIND = 0x0015
 _OLD_FILL_KIND, _FILL_KIND = 0x0004, 0x0005
 _FILL_AT = {1: 8, 2: 8, 3: 6}  # where the value begins, by the version of the message
 _SHARED = 1 << 1
-_ATTRIBUTE = struct.Struct("<BBHHH")  # version, flags, sizes of the name, the datatype and the dataspace
+ATTRIBUTE = struct.Struct("<BBHHH")  # version, flags, sizes of the name, the datatype and the dataspace
 _TYPE = struct.Struct("<B3xI")  # class and version, size
 _VARIABLE_LENGTH = 9
 _LAST_FORMS = (1, 2, 1)  # sequence or text; how it is padded; ASCII or UTF-8
-_REFERENCE = struct.Struct("<IQI")  # length, heap, number in it
+REFERENCE = struct.Struct("<IQI")  # length, heap, number in it
 
 
 def root_address(file: BinaryIO) -> int:
@@ -64,7 +72,13 @@ def root_address(file: BinaryIO) -> int:
     return int(address)
 
 
-def check_header(file: BinaryIO, address: int, name: str) -> None:
+def size_of_lengths(file: BinaryIO) -> int:
+    """Return how many bytes a length takes in this file, as the superblock says."""
+    version = read_exactly(file, _SIGNED, 1)[0]
+    return read_exactly(file, _ADDRESS_SIZE_AT[version] + 1, 1)[0]
+
+
+def check_header(file: BinaryIO, address: int, name: str) -> list[bytes] | None:
     """Raise if an object's header holds what the library would stumble over.
 
     Parameters
@@ -76,6 +90,11 @@ def check_header(file: BinaryIO, address: int, name: str) -> None:
     name
         What to call the object in a message.
 
+    Returns
+    -------
+    list of bytes or None
+        The messages of its attributes; `None` where they may be elsewhere, or the header is not of version 1.
+
     Raises
     ------
     FormatError
@@ -83,7 +102,8 @@ def check_header(file: BinaryIO, address: int, name: str) -> None:
     """
     size = size_of(file)
     varies, longest_fill = False, 0
-    for kind, flags, message in _messages(file, address):
+    messages = list(_messages(file, address))
+    for kind, flags, message in messages:
         # Only a committed datatype is shared by headers of this version.
         if flags & _SHARED and kind != _DATATYPE_KIND:
             raise FormatError(f"{name}: a part of the header lies elsewhere; the file is damaged, set it aside")
@@ -95,6 +115,9 @@ def check_header(file: BinaryIO, address: int, name: str) -> None:
             raise FormatError(f"{name}: an attribute is longer than the file, which is damaged; set it aside")
     if varies and longest_fill > size:
         raise FormatError(f"{name}: a fill value is longer than the file, which is damaged; set it aside")
+    if not messages or any(kind == _ATTRIBUTES_ELSEWHERE_KIND for kind, _, _ in messages):
+        return None
+    return [message for kind, _, message in messages if kind == _ATTRIBUTE_KIND]
 
 
 def _messages(file: BinaryIO, address: int) -> Iterator[tuple[int, int, bytes]]:
@@ -124,10 +147,10 @@ def _fill_of(kind: int, message: bytes) -> bytes:
 
 def _longest(message: bytes) -> int:
     """Return the length of the longest text of varying length in an attribute, 0 if there is none."""
-    version, flags, name_size, type_size, space_size = _ATTRIBUTE.unpack_from(message)
+    version, flags, name_size, type_size, space_size = ATTRIBUTE.unpack_from(message)
     # Version 1 fills each part up to whole eights of bytes, version 3 has a byte for the name's encoding.
     unit = 8 if version == 1 else 1
-    type_at = _ATTRIBUTE.size + (version == 3) + -(-name_size // unit) * unit  # noqa: PLR2004 - a version
+    type_at = ATTRIBUTE.size + (version == 3) + -(-name_size // unit) * unit  # noqa: PLR2004 - a version
     data_at = type_at + sum(-(-size // unit) * unit for size in (type_size, space_size))
     if version > 1 and flags & 1:  # a committed datatype
         return 0
@@ -141,8 +164,8 @@ def _check_type(message: bytes, at: int) -> bool:
     kind, size = _TYPE.unpack_from(message, at)
     if kind & 15 != _VARIABLE_LENGTH:
         return False
-    if size != _REFERENCE.size:
-        raise FormatError(f"texts of varying length take {_REFERENCE.size} bytes, not {size}; set the file aside")
+    if size != REFERENCE.size:
+        raise FormatError(f"texts of varying length take {REFERENCE.size} bytes, not {size}; set the file aside")
     form, padding, letters = message[at + 1] & 15, message[at + 1] >> 4, message[at + 2] & 15
     if any(found > last for found, last in zip((form, padding, letters), _LAST_FORMS, strict=True)):
         raise FormatError(
@@ -153,5 +176,5 @@ def _check_type(message: bytes, at: int) -> bool:
 
 def longest_text(references: bytes) -> int:
     """Return the length of the longest text that references into the heap lead to, 0 if there is none."""
-    whole = len(references) - len(references) % _REFERENCE.size
-    return max((length for length, _, _ in _REFERENCE.iter_unpack(references[:whole])), default=0)
+    whole = len(references) - len(references) % REFERENCE.size
+    return max((length for length, _, _ in REFERENCE.iter_unpack(references[:whole])), default=0)

@@ -20,7 +20,7 @@ from ingest.formats.edge import read_exactly, size_of
 if TYPE_CHECKING:
     from collections.abc import Buffer
 
-__all__ = ["HeapGuard"]
+__all__ = ["HeapGuard", "texts_in"]
 
 _SIGNATURE = b"GCOL\x01"  # and the version
 _COLLECTION = struct.Struct("<4sB3xQ")  # signature, version, size with this
@@ -74,23 +74,34 @@ class HeapGuard(io.RawIOBase):
         start = self._file.tell()
         count: int = self._file.readinto(view)  # type: ignore[attr-defined]
         if bytes(view[: len(_SIGNATURE)]) == _SIGNATURE and start not in self._seen:
-            _check(self._file, start)
+            texts_in(self._file, start)
             self._file.seek(start + count)
             self._seen.add(start)
         return count
 
 
-def _check(file: BinaryIO, start: int) -> None:
-    """Raise if the objects of the heap at `start` do not fill it from one end to the other."""
-    _, _, size = _COLLECTION.unpack(read_exactly(file, start, _COLLECTION.size))
+def texts_in(file: BinaryIO, start: int) -> dict[int, bytes]:
+    """Return the objects of the heap at `start` by their number.
+
+    Raises
+    ------
+    FormatError
+        There is no heap, or its objects do not fill it from one end to the other.
+    """
+    signature, version, size = _COLLECTION.unpack(read_exactly(file, start, _COLLECTION.size))
+    if bytes([*signature, version]) != _SIGNATURE:
+        raise FormatError(f"no heap at byte {start}; the file is damaged, set it aside")
     if start + size > size_of(file):
         raise FormatError(f"the heap at byte {start} is larger than the file; it is damaged, set it aside")
     heap = read_exactly(file, start, size)
-    at = _COLLECTION.size
+    at, found = _COLLECTION.size, {}
     while at + _OBJECT.size <= size:
         number, _, length = _OBJECT.unpack_from(heap, at)
         # The free space counts its own header, the objects do not, and are filled up to whole eights.
         step = length if number == 0 else _OBJECT.size + -(-length // 8) * 8
         if step < _OBJECT.size or at + step > size:
             raise FormatError(f"the heap at byte {start} breaks off at {at}; the file is damaged, set it aside")
+        if number:
+            found[number] = heap[at + _OBJECT.size : at + _OBJECT.size + length]
         at += step
+    return found

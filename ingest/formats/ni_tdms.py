@@ -39,6 +39,7 @@ _NUMBERS = dict(enumerate(("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4",
 }
 _EPOCH = int(np.datetime64("1904-01-01", "s").astype(np.int64))
 _MOST_METADATA = 64 << 20
+_INTEGER, _RAW_INDEX, _STAMP = struct.Struct("<I"), struct.Struct("<IIQ"), struct.Struct("<Qq")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,11 +140,11 @@ class _Objects:
         cursor = _Cursor(metadata)
         if fresh:
             self._order = {}
-        for _ in range(cursor.number("I")):
+        for _ in range(cursor.number()):
             path = cursor.string()
-            index = cursor.number("I")
+            index = cursor.number()
             if index == _INDEX_SIZE:
-                kind, dimension, count = cursor.numbers("<IIQ")
+                kind, dimension, count = cursor.numbers(_RAW_INDEX)
                 if dimension != 1 or kind not in _NUMBERS:
                     found = f"raw data of type {kind:#x} in {dimension} dims"
                     raise FormatError(f"{path}: {found}, numbers in one are read; set the file aside")
@@ -153,9 +154,9 @@ class _Objects:
             if index != _NO_RAW_DATA:
                 self._order[path] = None
             properties = self.properties.setdefault(path, {})
-            for _ in range(cursor.number("I")):
+            for _ in range(cursor.number()):
                 name = cursor.string()
-                properties[name] = cursor.value(cursor.number("I"))
+                properties[name] = cursor.value(cursor.number())
 
     def table(self) -> tuple[tuple[str, ...], np.dtype[Any], int]:
         """Return the channels with raw data, their type, and the values of each in a chunk."""
@@ -193,21 +194,30 @@ class _Cursor:
         """Return the next bytes."""
         part = self._data[self._at : self._at + count]
         if len(part) != count:
-            raise FormatError(f"the metadata ends within a value at byte {self._at}; the file is damaged")
+            raise self._cut()
         self._at += count
         return part
 
-    def numbers(self, layout: str) -> tuple[Any, ...]:
-        """Return the next numbers, laid out as `struct` says."""
-        return struct.unpack(layout, self.bytes(struct.calcsize(layout)))
+    def numbers(self, layout: struct.Struct) -> tuple[Any, ...]:
+        """Return the next numbers."""
+        try:
+            found = layout.unpack_from(self._data, self._at)
+        except struct.error:
+            raise self._cut() from None
+        self._at += layout.size
+        return found
 
-    def number(self, kind: str) -> int:
+    def number(self) -> int:
         """Return the next integer."""
-        return int(self.numbers(f"<{kind}")[0])
+        found: int = self.numbers(_INTEGER)[0]
+        return found
 
     def string(self) -> str:
         """Return the next text."""
-        return self.bytes(self.number("I")).decode("utf-8", "replace")
+        return self.bytes(self.numbers(_INTEGER)[0]).decode("utf-8", "replace")
+
+    def _cut(self) -> FormatError:
+        return FormatError(f"the metadata ends within a value at byte {self._at}; the file is damaged")
 
     def value(self, kind: int) -> Any:
         """Return the value of a property."""
@@ -216,7 +226,7 @@ class _Cursor:
         if kind == _BOOLEAN:
             return self.bytes(1) != b"\0"
         if kind == _TIME_STAMP:
-            return _stamp(*self.numbers("<Qq"))
+            return _stamp(*self.numbers(_STAMP))
         if kind not in _NUMBERS:
             raise FormatError(f"a property of type {kind:#x}, no text, number or time; the file is damaged")
         dtype = np.dtype(_NUMBERS[kind])

@@ -54,6 +54,19 @@ class _Layout:
         return len(self.stamps), self.data.shape[1]
 
 
+_SAID = (
+    "data_product",
+    "data_product_units",
+    "dx",
+    "file_version",
+    "gauge_length",
+    "pulse_length",
+    "pulse_rate",
+    "sensing_range_start",
+    "serial_number",
+)
+
+
 @at_edge
 def sniff(file: BinaryIO) -> str | None:
     """Return the file version if this is a Terra15 file, else `None`."""
@@ -62,7 +75,7 @@ def sniff(file: BinaryIO) -> str | None:
     with hdf5.opened(file) as root:
         if not _MARKS.issubset(root.attrs):
             return None
-        return text(attributes_of(root)["file_version"])
+        return text(attributes_of(root, "file_version").get("file_version"))
 
 
 @at_edge
@@ -85,7 +98,7 @@ def read(file: BinaryIO, block: int, window: tuple[slice, ...]) -> NDArray[Any]:
 
 
 def _layout_of(root: Any, file: BinaryIO) -> _Layout:
-    attributes = attributes_of(root)
+    attributes = attributes_of(root, *_SAID)
     version = text(attributes.get("file_version")) or ""
     name = str(attributes.get("data_product")) if version == _GROUP_NAMED_BY_PRODUCT else "data_product"
     group = hdf5.child(root, name, file)

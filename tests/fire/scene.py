@@ -14,11 +14,11 @@ import numpy as np
 import archive as lk
 from archive.store import Store, open_store
 from archive.view import open_view
-from ingest.fold import FoldPace, fold
-from ingest.ledger import read_segments
-from ingest.swap import read_current
+from ingest.checking.verify import verify
+from ingest.index.fold import FoldPace, fold
+from ingest.index.ledger import read_segments
+from ingest.index.swap import read_current
 from ingest.synthetic.vendor import Header, write_prodml
-from ingest.verify import verify
 
 if TYPE_CHECKING:
     import pytest

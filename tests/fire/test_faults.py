@@ -28,14 +28,14 @@ from fire.scene import (
 
 from archive.errors import StoreTrouble
 from archive.view import open_view
-from ingest.collect import collect
-from ingest.compact import compact
-from ingest.fold import fold
+from ingest.index.fold import fold
+from ingest.index.swap import read_current
 from ingest.initialise import initialise
-from ingest.remove import remove
+from ingest.keeping.collect import collect
+from ingest.keeping.compact import compact
+from ingest.keeping.remove import remove
+from ingest.keeping.tags import tag
 from ingest.run import ingest
-from ingest.swap import read_current
-from ingest.tags import tag
 
 if TYPE_CHECKING:
     from proxy import FaultProxy

@@ -43,14 +43,14 @@ from hypothesis.stateful import (
 from archive.errors import DamagedData, NotFound, StoreTrouble
 from archive.store import Store, loop
 from ingest import run
-from ingest.collect import collect
-from ingest.compact import compact
-from ingest.fold import fold
+from ingest.index.fold import fold
+from ingest.index.swap import read_current
 from ingest.initialise import initialise
-from ingest.remove import remove
+from ingest.keeping.collect import collect
+from ingest.keeping.compact import compact
+from ingest.keeping.remove import remove
+from ingest.keeping.tags import tag
 from ingest.settings import Settings
-from ingest.swap import read_current
-from ingest.tags import tag
 
 if TYPE_CHECKING:
     import archive as lk

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from fire import work
 
-import ingest.verify
+import ingest.checking.verify
 from archive import units
 
 METRE = units.m  # makes the registry of units

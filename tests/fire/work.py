@@ -20,10 +20,10 @@ from fire.death import arm
 
 from archive.errors import NotFound
 from archive.view import open_view
-from ingest.collect import collect
-from ingest.compact import compact
-from ingest.fold import fold
-from ingest.remove import remove
+from ingest.index.fold import fold
+from ingest.keeping.collect import collect
+from ingest.keeping.compact import compact
+from ingest.keeping.remove import remove
 from ingest.run import ingest
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from archive.errors import FormatError, InvalidInput, MissingExtra, NotFound
 from archive.store import open_store
 from archive.testing import NamedFile
 from archive.units import get_quantity
+from ingest.checking.verify import verify
 from ingest.formats import format_named, identify, open_format
 from ingest.initialise import initialise
 from ingest.run import ingest
 from ingest.settings import Settings
-from ingest.verify import verify
 
 if TYPE_CHECKING:
     from pathlib import Path

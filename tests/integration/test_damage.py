@@ -14,8 +14,8 @@ from archive.errors import DamagedData
 from archive.index.rows import Row
 from archive.store import open_store
 from archive.view import open_view
-from ingest.repair import repair
-from ingest.verify import verify
+from ingest.checking.repair import repair
+from ingest.checking.verify import verify
 
 if TYPE_CHECKING:
     from archive.index.rows import Row

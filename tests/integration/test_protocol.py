@@ -22,8 +22,8 @@ from archive.index.rows import ArrayRef, Row, SourceRange, row_id
 from archive.index.snapshot import Snapshot
 from archive.store import open_store
 from archive.view import open_view
-from ingest.fold import fold
 from ingest.granule import GranuleContent, write_granule
+from ingest.index.fold import fold
 from ingest.initialise import initialise
 from ingest.run import put_commit
 

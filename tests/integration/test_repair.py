@@ -20,19 +20,19 @@ from archive.errors import DamagedData, InvalidInput, NotFound
 from archive.index.sealed import sign, signed
 from archive.store import Store, open_store
 from archive.view import open_view
-from ingest import verify as verifying
 from ingest.__main__ import app
-from ingest.collect import collect
-from ingest.compact import compact
-from ingest.fold import fold
+from ingest.checking import verify as verifying
+from ingest.checking.repair import repair
+from ingest.checking.reseal import reseal
+from ingest.checking.verify import fault_of, verify
 from ingest.granule import GranuleContent, GranuleRecord, root_key, write_granule
+from ingest.index.fold import fold
 from ingest.initialise import initialise
-from ingest.remove import remove
-from ingest.repair import repair
-from ingest.reseal import reseal
+from ingest.keeping.collect import collect
+from ingest.keeping.compact import compact
+from ingest.keeping.remove import remove
+from ingest.keeping.tags import tag
 from ingest.run import ingest, put_commit
-from ingest.tags import tag
-from ingest.verify import fault_of, verify
 
 if TYPE_CHECKING:
     from archive.index.rows import Row

@@ -16,8 +16,8 @@ from archive.coords import Coord, Linear, TimeAxis
 from archive.index.dataset import Dataset
 from archive.index.rows import SourceRange
 from archive.store import open_store
-from ingest.fold import fold
 from ingest.granule import GranuleContent, write_granule
+from ingest.index.fold import fold
 from ingest.initialise import initialise
 from ingest.run import put_commit
 

@@ -113,7 +113,7 @@ def folder(world: World, book: Book) -> Process[None]:
 
 
 def fold(world: World, book: Book) -> Process[None]:
-    """Fold as `ingest.fold` does."""
+    """Fold as `ingest.index.fold` does."""
     yield
     if world.chance() < 0.5:
         old, etag = world.current()

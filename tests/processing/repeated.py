@@ -13,7 +13,7 @@ from archive.operations import registry  # noqa: F401 - so that a child that mea
 from archive.store import open_store
 from archive.times import time_to_ns
 from archive.view import ALWAYS, open_view
-from ingest.fold import fold
+from ingest.index.fold import fold
 from ingest.initialise import initialise
 from ingest.run import ingest, put_commit
 from ingest.synthetic.vendor import Header, write_prodml

@@ -14,8 +14,8 @@ from archive.index.leaves import LeafEntry, LeafTable
 from archive.index.sealed import signed, unseal
 from archive.index.snapshot import LedgerEntry, Snapshot
 from archive.store import Get, List
-from ingest.findings import Finding
-from ingest.ledger import read_segments
+from ingest.checking.findings import Finding
+from ingest.index.ledger import read_segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -18,15 +18,15 @@ from archive.index.leaves import LeafTable, encode_leaf
 from archive.index.sealed import seal, unseal
 from archive.index.snapshot import Snapshot
 from archive.store import Get
-from ingest.findings import Finding, Progress
-from ingest.fold import fold
+from ingest.checking.findings import Finding, Progress
+from ingest.checking.recover import Knowledge, commit_with, digest_of
+from ingest.checking.remake import Remake
+from ingest.checking.reseal import replace_parts
+from ingest.checking.survey import Survey, decode_copy, survey
+from ingest.checking.verify import verify
+from ingest.index.fold import fold
+from ingest.index.ledger import encode_segment
 from ingest.initialise import new_root
-from ingest.ledger import encode_segment
-from ingest.recover import Knowledge, commit_with, digest_of
-from ingest.remake import Remake
-from ingest.reseal import replace_parts
-from ingest.survey import Survey, decode_copy, survey
-from ingest.verify import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from archive.index.rows import Row
     from archive.index.snapshot import LedgerEntry
     from archive.store import Store
-    from ingest.recover import Candidate
-    from ingest.verify import Mode
+    from ingest.checking.recover import Candidate
+    from ingest.checking.verify import Mode
 
 __all__ = ["RepairReport", "repair"]
 

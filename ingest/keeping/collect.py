@@ -13,8 +13,8 @@ from archive.index.commits import Commit
 from archive.index.leaves import LeafTable
 from archive.index.snapshot import Snapshot
 from archive.store import Get
-from ingest.fold import fold
-from ingest.swap import Base, Change, change, read_current, successor
+from ingest.index.fold import fold
+from ingest.index.swap import Base, Change, change, read_current, successor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

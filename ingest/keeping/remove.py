@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from archive.errors import NotFound
 from archive.index import layout
 from archive.index.snapshot import REMOVED_DIGITS
-from ingest.fold import fold
-from ingest.ledger import read_by_segment, without_contents
-from ingest.replacing import rows_of, with_rows_replaced
-from ingest.rewrite import Part, rewrite, sources_of
-from ingest.swap import Base, Change, change, successor
+from ingest.index.fold import fold
+from ingest.index.ledger import read_by_segment, without_contents
+from ingest.index.replacing import rows_of, with_rows_replaced
+from ingest.index.swap import Base, Change, change, successor
+from ingest.keeping.rewrite import Part, rewrite, sources_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -14,9 +14,9 @@ from archive.index.commits import Commit
 from archive.index.leaves import LeafEntry, LeafTable, encode_leaf
 from archive.index.snapshot import Snapshot
 from archive.store import Get, List
-from ingest.ledger import merge_segments
-from ingest.replacing import halved, read_leaves
-from ingest.swap import Base, Change, successor, swap
+from ingest.index.ledger import merge_segments
+from ingest.index.replacing import halved, read_leaves
+from ingest.index.swap import Base, Change, read_current, successor, swap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -107,6 +107,8 @@ def fold(store: Store, *, at_least: int = 1, claim: bool = False) -> Snapshot | 
     Snapshot or None
         `None` where there was too little to fold, or another folder was first.
     """
+    if claim and _at_it(store):
+        return None
     current, found = store.wave([Get(layout.CURRENT), List(layout.COMMITS)])
     keys = [entry.key for entry in found]
     if len(keys) < max(at_least, 1):
@@ -120,6 +122,15 @@ def fold(store: Store, *, at_least: int = 1, claim: bool = False) -> Snapshot | 
     except Conflict:
         return None
     return _fold(store, base, keys, [claimed])
+
+
+def _at_it(store: Store) -> bool:
+    """Return whether a folder is at it, or has yet to delete what it folded.
+
+    Looked at by itself: the list of young commits is long exactly while one folds, and many look then.
+    """
+    claims = store.entries(layout.FOLDING)
+    return bool(claims) and claims[-1].key >= layout.folding_key(read_current(store).snapshot.number)
 
 
 def _fold(store: Store, base: Base, keys: Sequence[str], claimed: Sequence[str]) -> Snapshot | None:
@@ -136,7 +147,7 @@ def _fold(store: Store, base: Base, keys: Sequence[str], claimed: Sequence[str])
     if not swap(store, base, made):
         store.delete(claimed)
         return None
-    store.delete([*keys, *claimed])
+    store.delete([*keys, layout.folding_key(made.snapshot.number)])  # the claim of a folder that died, too
     return made.snapshot
 
 

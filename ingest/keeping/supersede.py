@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from archive.index.commits import DERIVED
-from ingest.fold import fold
-from ingest.ledger import merge_segments, read_by_segment, without_contents
-from ingest.remove import removed_ids, trimmed
-from ingest.replacing import rows_of, with_rows_replaced
-from ingest.rewrite import Part
-from ingest.swap import Base, Change, change, successor
+from ingest.index.fold import fold
+from ingest.index.ledger import merge_segments, read_by_segment, without_contents
+from ingest.index.replacing import rows_of, with_rows_replaced
+from ingest.index.swap import Base, Change, change, successor
+from ingest.keeping.remove import removed_ids, trimmed
+from ingest.keeping.rewrite import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

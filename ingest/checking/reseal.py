@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from archive.index.leaves import encode_leaf
 from archive.store import List
-from ingest.findings import Finding, Progress, Report
-from ingest.fold import fold
-from ingest.survey import read_leaves, survey
-from ingest.swap import Base, Change, change, successor
-from ingest.verify import fault_of
+from ingest.checking.findings import Finding, Progress, Report
+from ingest.checking.survey import read_leaves, survey
+from ingest.checking.verify import fault_of
+from ingest.index.fold import fold
+from ingest.index.swap import Base, Change, change, successor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archive.errors import NotFound
-from ingest.fold import fold
-from ingest.swap import Base, Change, change, successor
+from ingest.index.fold import fold
+from ingest.index.swap import Base, Change, change, successor
 
 if TYPE_CHECKING:
     from archive.store import Store

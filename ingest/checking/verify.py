@@ -18,9 +18,9 @@ from archive.index import layout
 from archive.lazy import StoredPart
 from archive.reading import load
 from archive.store import Get, List
-from ingest.findings import Finding, Progress, Report
+from ingest.checking.findings import Finding, Progress, Report
+from ingest.checking.survey import body_of, read_leaves, survey
 from ingest.granule import GranuleRecord, coord_arrays, object_keys, root_key
-from ingest.survey import body_of, read_leaves, survey
 from ingest.task import check_sources, reread
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from archive.index.dataset import Dataset
     from archive.index.rows import ArrayRef, Row
     from archive.store import Entry, Store
+    from ingest.checking.survey import Survey
     from ingest.sources import Found
-    from ingest.survey import Survey
 
 __all__ = ["Granules", "verify"]
 

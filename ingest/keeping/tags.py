@@ -9,8 +9,8 @@ from archive.errors import InvalidInput, NotFound
 from archive.index import layout
 from archive.times import ns_to_text
 from archive.view import open_view
-from ingest.fold import fold
-from ingest.swap import Base, Change, change, read_current, successor
+from ingest.index.fold import fold
+from ingest.index.swap import Base, Change, change, read_current, successor
 
 if TYPE_CHECKING:
     from archive.store import Store

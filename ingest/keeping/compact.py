@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from archive.index import layout
 from archive.index.runs import Spans, runs_of
-from ingest.fold import fold
-from ingest.replacing import rows_of, with_rows_replaced
-from ingest.rewrite import Part, rewrite
-from ingest.swap import Base, Change, change, read_current, successor
+from ingest.index.fold import fold
+from ingest.index.replacing import rows_of, with_rows_replaced
+from ingest.index.swap import Base, Change, change, read_current, successor
+from ingest.keeping.rewrite import Part, rewrite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

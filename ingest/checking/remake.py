@@ -12,13 +12,13 @@ from archive.index.leaves import encode_leaf
 from archive.lazy import StoredPart
 from archive.reading import load
 from archive.store import Get
-from ingest.findings import Finding, Report
+from ingest.checking.findings import Finding, Report
+from ingest.checking.reseal import replace_parts
+from ingest.checking.survey import body_of, read_leaves, survey
+from ingest.checking.verify import Granules
 from ingest.granule import GranuleContent, GranuleRecord, root_key, write_granule
-from ingest.ledger import read_segments
-from ingest.reseal import replace_parts
-from ingest.survey import body_of, read_leaves, survey
+from ingest.index.ledger import read_segments
 from ingest.task import check_sources, reread
-from ingest.verify import Granules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -15,11 +15,11 @@ from archive.index import layout
 from archive.index.commits import Commit, Source
 from archive.index.leaves import encode_leaf
 from archive.store import Get
-from ingest.findings import Finding
+from ingest.checking.findings import Finding
+from ingest.checking.survey import body_of, read_leaves
+from ingest.checking.verify import fault_of
 from ingest.granule import GranuleRecord, root_key
-from ingest.ledger import encode_segment, read_segments
-from ingest.survey import body_of, read_leaves
-from ingest.verify import fault_of
+from ingest.index.ledger import encode_segment, read_segments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from archive.index.rows import ArrayRef, Row
     from archive.index.snapshot import LedgerEntry
     from archive.store import Entry, Store
-    from ingest.survey import Survey
+    from ingest.checking.survey import Survey
 
 __all__ = ["Candidate", "Knowledge"]
 

@@ -1,0 +1,1 @@
+"""Writing the index: CURRENT is swapped, commits are folded into leaves, rows replaced, sources remembered."""
