@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,6 +68,16 @@ class Metadata:
     units: Mapping[str, str | None] = field(default_factory=dict)
     rate: float | None = None
     channels: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    @classmethod
+    def from_json(cls, held: Mapping[str, Any]) -> Metadata:
+        """Return what `to_json` gave."""
+        positions = {name: tuple(values) for name, values in held["positions"].items()}
+        return cls(**{**held, "positions": positions})
 
     def applied(self, dataset: Dataset) -> Dataset:
         """Return the dataset with this metadata above what its files say.

@@ -43,7 +43,7 @@ class Report:
         Seconds since 1970, by the clock of who refused it.
     earlier
         Content (SHA-256) that had come in under this URL before; `None` for nothing.
-    dataset, format, codec
+    dataset, format, codec, metadata
         Settings of the ingest.
     """
 
@@ -57,6 +57,7 @@ class Report:
     dataset: str | None = None
     format: str | None = None
     codec: str = "pcodec"
+    metadata: dict[str, Any] | None = None
 
     @property
     def id(self) -> str:
@@ -98,6 +99,7 @@ def set_aside(store: Store, refusals: Iterable[Refusal], settings: Settings) -> 
             dataset=settings.dataset,
             format=settings.format,
             codec=settings.codec,
+            metadata=settings.metadata.to_json() if settings.metadata is not None else None,
         )
         for refusal in refusals
     ]

@@ -6,7 +6,7 @@ import hashlib
 import io
 import re
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from archive.errors import (
-    AccessDenied,
     FormatError,
     InvalidInput,
     MissingExtra,
@@ -23,6 +22,7 @@ from archive.errors import (
     StoreTrouble,
 )
 from ingest.formats.bundle import Joined, table_of
+from ingest.ranged import RangedFile, collector_at_rest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -229,19 +229,20 @@ def open_source(found: Found, options: Mapping[str, Any] | None = None, *, diges
         It is no longer the file that was found, before or after it was read.
     """
     places = [(*_filesystem(part.url, options or {}), part) for part in found.parts or (found,)]
-    for place in places:
-        _check(*place)
     local = all("file" in files.protocol for files, _, _ in places)
-    try:
-        with _opened(found, places) as raw:
-            file = raw
-            if digest and not local and found.size <= IN_MEMORY:
-                file = _Fetched(raw.read(), found.url)
-            yield OpenSource(file, _digest(file) if digest else "")
-    except (ConnectionError, TimeoutError) as error:
-        raise StoreTrouble(f"{found.url}: broke off while it was read ({error}); try again") from error
-    for place in places:
-        _check(*place)
+    with nullcontext() if local else collector_at_rest():
+        for place in places:
+            _check(*place)
+        try:
+            with _opened(found, places) as raw:
+                file = raw
+                if digest and not local and found.size <= IN_MEMORY:
+                    file = _Fetched(raw.read(), found.url)
+                yield OpenSource(file, _digest(file) if digest else "")
+        except (ConnectionError, TimeoutError) as error:
+            raise StoreTrouble(f"{found.url}: broke off while it was read ({error}); try again") from error
+        for place in places:
+            _check(*place)
 
 
 def _opened(found: Found, places: Sequence[tuple[Any, str, Found]]) -> AbstractContextManager[BinaryIO]:
@@ -272,12 +273,12 @@ def _short(part: Found) -> str:
 
 
 def _open_one(files: Any, path: str, found: Found) -> Any:
+    if "file" not in files.protocol:
+        return RangedFile(files, path, found.size, found.url)
     try:
         return files.open(path, "rb")
     except PermissionError as error:
-        if "file" in files.protocol:
-            raise FormatError(f"{found.url}: may not be read; give this user permission and ingest it again") from error
-        raise AccessDenied(f"{found.url}: the credentials for raw files may not read it ({error})") from error
+        raise FormatError(f"{found.url}: may not be read; give this user permission and ingest it again") from error
 
 
 def _digest(file: BinaryIO) -> str:

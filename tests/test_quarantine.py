@@ -70,6 +70,20 @@ def test_a_refused_file_is_listed_and_shown_and_retried_once_it_is_mended(url: s
     assert np.array_equal(patch.data, BLOCK)
 
 
+def test_a_retried_file_has_the_metadata_that_were_given_for_it(url: str, cut: Path, tmp_path: Path) -> None:
+    channels = [{"x_coordinate": -119.0 + number, "y_coordinate": 39.0, "elevation": 1200.0} for number in range(5)]
+    box = {"model": "iDAS2", "acquisition": [{"channel_group": [{"channels": channels}]}]}
+    given = tmp_path / "fdsn.json"
+    given.write_text(json.dumps({"overview": {"network_code": "XW", "interrogator": [box]}}))
+    command = ["ingest", str(cut.parent / "raw*.h5"), url, "--metadata", str(given)]
+    assert CliRunner().invoke(app, command).exit_code == 1
+    mend(cut)
+    quarantine("retry", url)
+    (patch,) = lk.open(url)
+    assert (patch.attrs["network"], patch.attrs["model"]) == ("XW", "iDAS2")
+    assert patch.get_array("x").tolist() == [-119.0, -118.0, -117.0, -116.0, -115.0]
+
+
 def test_an_ordinary_ingest_of_the_mended_file_settles_it_too(url: str, cut: Path) -> None:
     store = open_store(url)
     ingest(store, [str(cut.parent)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from archive.store import Store
     from ingest.quarantine import Report
-    from ingest.settings import Settings
 
 __all__ = ["app"]
 
@@ -121,21 +121,30 @@ def _retried(
     store: Store, reports: Sequence[Report], overrides: dict[str, Any], options: dict[str, Any], jobs: int
 ) -> list[str]:
     """Ingest what reports tell of, and return the URLs where nothing is any more."""
+    from ingest.metadata import Metadata
     from ingest.run import ingest_found
     from ingest.settings import Settings
     from ingest.sources import look_up
     from ingest.workers import Hiring
 
     gone: list[str] = []
-    by_settings: dict[tuple[str | None, str | None, str], list[Any]] = {}
+    by_settings: dict[str, tuple[Settings, list[Any]]] = {}
     for report in reports:
         found = look_up(report.url, options)
         if found is None:
             gone.append(report.url)
         else:
-            by_settings.setdefault((report.dataset, report.format, report.codec), []).append(found)
-    for (dataset, raw_format, codec), files in by_settings.items():
-        settings: Settings = Settings(dataset=dataset, format=raw_format, codec=codec, options=options or None)
+            metadata = Metadata.from_json(report.metadata) if report.metadata is not None else None
+            settings = Settings(
+                dataset=report.dataset,
+                format=report.format,
+                codec=report.codec,
+                metadata=metadata,
+                options=options or None,
+            )
+            key = json.dumps([report.dataset, report.format, report.codec, report.metadata], sort_keys=True)
+            by_settings.setdefault(key, (settings, []))[1].append(found)
+    for settings, files in by_settings.values():
         ingest_found(store, files, replace(settings, **overrides), Hiring(jobs=jobs))
     return gone
 

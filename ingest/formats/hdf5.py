@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -45,8 +45,6 @@ __all__ = [
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _USUAL_LENGTH = 8  # bytes in which a file writes lengths
 _MOST_SHRINKAGE = 1100  # deflate makes 1032 bytes of one at best
-_memory: ContextVar[Memory | None] = ContextVar("_memory", default=None)
-_shared: ContextVar[tuple[BinaryIO, list[Any]] | None] = ContextVar("_shared", default=None)
 
 
 @dataclass(slots=True)
@@ -57,6 +55,8 @@ class Memory:
     ----------
     file
         The file.
+    shared, root
+        Whether several `opened` share one `h5py.File`, and that.
     usual
         Whether lengths take eight bytes, as messages are read here.
     objects
@@ -70,6 +70,8 @@ class Memory:
     """
 
     file: BinaryIO
+    shared: bool = False
+    root: Any = None
     usual: bool = True
     objects: dict[str, Any] = field(default_factory=dict)
     messages: dict[str, list[bytes] | None] = field(default_factory=dict)
@@ -92,6 +94,19 @@ class Memory:
         if address not in self.heaps:
             self.heaps[address] = texts_in(self.file, address)
         return self.heaps[address]
+
+
+class _Here(threading.local):
+    """What this thread remembers.
+
+    No context variable: an event loop keeps copies of them, and where its thread is the last to let go of an object of
+    h5py, it waits for the lock that a read through a Python file holds, and that read waits for the loop.
+    """
+
+    memory: Memory | None = None
+
+
+_here = _Here()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,43 +143,46 @@ def opened(file: BinaryIO) -> Iterator[Any]:
     FormatError
         The file is no HDF5 file.
     """
-    holder = _shared.get()
-    if holder is not None and holder[0] is file:
-        if not holder[1]:
-            holder[1].append(_open(file))
-        yield holder[1][0]
+    known = _here.memory
+    if known is not None and known.file is file and known.shared:
+        if known.root is None:
+            known.root = _open(file)
+        yield known.root
         return
-    token = _memory.set(Memory(file))
-    try:
-        with _open(file) as root:
-            yield root
-    finally:
-        _memory.reset(token)
+    with _remembering(Memory(file)), _open(file) as root:
+        yield root
 
 
 def memory() -> Memory | None:
     """Return what was found out about the open file, `None` where none is open."""
-    return _memory.get()
+    return _here.memory
 
 
 def _known(file: BinaryIO) -> Memory:
     """Return what was found out about an open file; forgotten at once where it is not the one that is open."""
-    known = _memory.get()
+    known = _here.memory
     return known if known is not None and known.file is file else Memory(file)
 
 
 @contextmanager
 def shared(file: BinaryIO) -> Iterator[None]:
     """Let every `opened` of this file inside the block share one `h5py.File`."""
-    holder: tuple[BinaryIO, list[Any]] = (file, [])
-    token, known = _shared.set(holder), _memory.set(Memory(file))
+    known = Memory(file, shared=True)
+    try:
+        with _remembering(known):
+            yield
+    finally:
+        if known.root is not None:
+            known.root.close()
+
+
+@contextmanager
+def _remembering(known: Memory) -> Iterator[None]:
+    before, _here.memory = _here.memory, known
     try:
         yield
     finally:
-        _shared.reset(token)
-        _memory.reset(known)
-        for root in holder[1]:
-            root.close()
+        _here.memory = before
 
 
 def _open(file: BinaryIO) -> Any:
