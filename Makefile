@@ -48,11 +48,12 @@ prove: $(STAMP) ## Run the tests that prove the promises with full counts
 demo: $(STAMP) ## Go the whole way on this machine; ARGS='--url file:///tmp/archive' needs no server
 	@$(BIN)/lightkeep demo $(ARGS)
 
-bench: $(STAMP) ## Measure reading, ingest and commits, side by side with others
+bench: $(STAMP) ## Measure reading, ingest, commits and processing, side by side with others
 	@$(UV) pip install --quiet --python $(BIN)/python --group bench
 	@$(BIN)/python -m bench.read $(ARGS)
 	@$(BIN)/python -m bench.ingest $(ARGS)
 	@$(BIN)/python -m bench.commit $(ARGS)
+	@$(BIN)/python -m bench.process $(ARGS)
 
 formats: $(STAMP) ## Write docs/formats.md from the table of formats
 	@$(BIN)/python tools/formats_page.py

@@ -12,10 +12,32 @@ if TYPE_CHECKING:
     from archive.catalog import open, open_raw, read, spool  # noqa: A004 - lk.open is the archive's own
     from archive.coords import Coord
     from archive.cube import Cube
+    from archive.examples import get_example_patch, get_example_spool
+    from archive.exchange.with_dascore import from_dascore
+    from archive.exchange.with_obspy import from_obspy
+    from archive.exchange.with_pandas import from_dataframe
     from archive.patch import Patch
     from archive.spools import Spool
+    from archive.xarray import from_xarray
 
-__all__ = ["Coord", "Cube", "Patch", "Spool", "errors", "open", "open_raw", "read", "spool", "units"]
+__all__ = [
+    "Coord",
+    "Cube",
+    "Patch",
+    "Spool",
+    "errors",
+    "from_dascore",
+    "from_dataframe",
+    "from_obspy",
+    "from_xarray",
+    "get_example_patch",
+    "get_example_spool",
+    "open",
+    "open_raw",
+    "read",
+    "spool",
+    "units",
+]
 
 # Loaded when first used, so that the command line's help and workers that only need errors start at once.
 _HOMES = {
@@ -23,6 +45,12 @@ _HOMES = {
     "Cube": "archive.cube",
     "Patch": "archive.patch",
     "Spool": "archive.spools",
+    "from_dascore": "archive.exchange.with_dascore",
+    "from_dataframe": "archive.exchange.with_pandas",
+    "from_obspy": "archive.exchange.with_obspy",
+    "from_xarray": "archive.xarray",
+    "get_example_patch": "archive.examples",
+    "get_example_spool": "archive.examples",
     "open": "archive.catalog",
     "open_raw": "archive.catalog",
     "read": "archive.catalog",

@@ -18,11 +18,10 @@ from archive.units import get_quantity, is_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
-    import xarray as xr
     from numpy.typing import NDArray
 
+    from archive.exchange.patch_io import PatchIO
     from archive.viz import PatchViz
 
 __all__ = ["Patch"]
@@ -292,6 +291,8 @@ class Patch(Operations, np.lib.mixins.NDArrayOperatorsMixin):
     @property
     def io(self) -> PatchIO:
         """Ways out: `patch.io.to_xarray()`."""
+        from archive.exchange.patch_io import PatchIO
+
         return PatchIO(self)
 
     @property
@@ -313,38 +314,6 @@ class Patch(Operations, np.lib.mixins.NDArrayOperatorsMixin):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Patch, (self._data, self._coords, None, self._attrs)
-
-
-class PatchIO:
-    """Ways out of a Patch."""
-
-    def __init__(self, patch: Patch) -> None:
-        self._patch = patch
-
-    def to_xarray(self) -> xr.DataArray:
-        """Return the Patch as an xarray DataArray, samples unread, times exact."""
-        from archive.xarray import patch_to_xarray
-
-        return patch_to_xarray(self._patch)
-
-    def write(self, path: str | Path, format: str) -> Path:  # noqa: A002 - the word that users know
-        """Write the Patch as one file of another format, and return its path.
-
-        Parameters
-        ----------
-        path
-            A file that is not there yet.
-        format
-            `"prodml"`, `"segy"`, `"miniseed"`, `"wav"`, `"netcdf"` or `"hdf5"`.
-
-        Raises
-        ------
-        InvalidInput
-            The format cannot hold what the Patch has, or there is such a file already.
-        """
-        from archive.export import write
-
-        return write(self._patch, path, format)
 
 
 def load_patches(patches: Sequence[Patch], limit: int | None = LIMIT) -> None:

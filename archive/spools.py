@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, Self, overload
 
@@ -13,10 +13,13 @@ import numpy as np
 
 from archive.chunk import Conflict, chunk
 from archive.errors import InvalidInput
-from archive.filters import attribute_mask, is_attribute, time_window
-from archive.framed import names_of, only_patches, part_of, span_of, start_of
+from archive.filters import time_window
+from archive.framed import names_of, only_patches, span_of
+from archive.operations.chain import MEMORY
 from archive.patch import Patch, load_patches
 from archive.raw import RawRoot
+from archive.steps import Chunk, Pick, Select, Sort, Step
+from archive.store import open_store
 from archive.stored import patches_of
 from archive.view import ALWAYS, View, open_view
 
@@ -25,11 +28,11 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from archive.explain import Plan
+    from archive.operations.operation import Operation
 
 __all__ = ["Spool", "spool_of"]
 
 _AHEAD_BYTES = 256 << 20  # a Patch larger than this is not read ahead
-_NO_SELECTORS: Mapping[str, Any] = {}
 
 
 class Root(Protocol):
@@ -62,101 +65,6 @@ class ArchiveRoot:
         """Return one Patch for each contiguous run that touches the window."""
         chosen = self.names if names is None else tuple(names)
         return patches_of(self.view, chosen, first, last)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Select:
-    """Keep what a selection takes of each Patch, and the Patches of which it takes anything."""
-
-    selectors: Mapping[str, Any] = field(default_factory=dict)
-    relative: bool = False
-    samples: bool = False
-
-    def apply(self, patches: Sequence[Patch]) -> Sequence[Patch]:
-        """Return the Patches that are left."""
-        plain = [patch for patch in patches if isinstance(patch, Patch)]
-        attributes = {name: value for name, value in self.selectors.items() if is_attribute(name, plain)}
-        coords = {name: value for name, value in self.selectors.items() if name not in attributes}
-        kept = []
-        for patch in patches:
-            if not isinstance(patch, Patch):
-                kept += part_of(patch, self.selectors, plain=not (self.relative or self.samples))
-                continue
-            if not all(attribute_mask(patch.attrs, name, wanted) for name, wanted in attributes.items()):
-                continue
-            if not all(name in patch.coords for name in coords):
-                continue
-            part = patch.select(relative=self.relative, samples=self.samples, **coords)
-            if part.size or not patch.size:
-                kept.append(part)
-        return kept
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chunk:
-    """Merge and split."""
-
-    dim: str
-    length: Any
-    options: Mapping[str, Any]
-
-    def apply(self, patches: Sequence[Patch]) -> Sequence[Patch]:
-        """Return the chunks."""
-        return chunk(only_patches(patches, "are not chunked"), self.dim, self.length, **self.options)
-
-
-@dataclass(frozen=True, slots=True)
-class Pick:
-    """Keep some Patches by their number."""
-
-    key: slice | tuple[int, ...]
-
-    def apply(self, patches: Sequence[Patch]) -> Sequence[Patch]:
-        """Return the Patches that are left."""
-        numbers = range(len(patches))[self.key] if isinstance(self.key, slice) else self.key
-        return _Picked(patches, numbers)
-
-
-@dataclass(frozen=True, slots=True)
-class Sort:
-    """Put the Patches in order of a coordinate's start or an attribute."""
-
-    by: str
-
-    def apply(self, patches: Sequence[Patch]) -> Sequence[Patch]:
-        """Return the Patches in order."""
-        name = self.by.removesuffix("_min")
-
-        def key(patch: Patch) -> Any:
-            if not isinstance(patch, Patch):
-                return start_of(patch, name)
-            if name in patch.coords:
-                return patch.coords[name].min()
-            if self.by in patch.attrs:
-                return patch.attrs[self.by]
-            raise InvalidInput(f"sort({self.by!r}): not every Patch has such a coordinate or attribute")
-
-        return sorted(patches, key=key)
-
-
-class _Picked(Sequence[Patch]):
-    def __init__(self, base: Sequence[Patch], numbers: Sequence[int]) -> None:
-        self._base, self._numbers = base, numbers
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    @overload
-    def __getitem__(self, index: int) -> Patch: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Patch]: ...
-    def __getitem__(self, index: int | slice) -> Patch | Sequence[Patch]:
-        if isinstance(index, slice):
-            return _Picked(self._base, self._numbers[index])
-        return self._base[self._numbers[index]]
-
-
-type Step = Select | Chunk | Pick | Sort
 
 
 class Spool:
@@ -356,7 +264,15 @@ class Spool:
                     if not following.loaded and following.nbytes <= _AHEAD_BYTES:
                         ahead = pool.submit(load_patches, [following])
 
-    def map[T](self, func: Callable[..., T], *, client: Any = None, progress: bool = False, **kwargs: Any) -> list[T]:
+    def map[T](
+        self,
+        func: Callable[..., T],
+        *,
+        client: Any = None,
+        progress: bool | None = None,
+        retries: int = 0,
+        **kwargs: Any,
+    ) -> list[T]:
         """Return what a function makes of each Patch, in order.
 
         Parameters
@@ -366,11 +282,72 @@ class Spool:
         client
             A `concurrent.futures` executor or a Dask client; each worker reads its Patches itself.
         progress
-            Show a progress bar.
+            Whether to show a bar; by default, where there is a terminal.
+        retries
+            How often a Patch is tried again after an error that may pass, each time a little later. Those that come
+            from the call or from damaged data are raised at once.
+
+        Raises
+        ------
+        Exception
+            What the function raises, with a note that names the Patch; what has not begun by then is cancelled.
         """
         from archive.mapping import map_patches
 
-        return map_patches(func, self._patches, client=client, progress=progress, kwargs=kwargs)
+        return map_patches(func, self._patches, client=client, progress=progress, retries=retries, kwargs=kwargs)
+
+    def process(
+        self,
+        operations: Operation | Sequence[Operation],
+        out: str | None = None,
+        *,
+        dataset: str | None = None,
+        memory: int = MEMORY,
+        codec: str = "pcodec",
+        storage_options: Mapping[str, Any] | None = None,
+        progress: bool | None = None,
+    ) -> Spool:
+        """Return what a chain of operations makes of each Patch, of any length, in bounded memory.
+
+        Over an archive a Patch is a run without a gap: gaps are not bridged, and the borders of granules and files
+        leave no trace. The result is that of the whole Patch, exactly or within the tolerance of recursive filters.
+
+        Parameters
+        ----------
+        operations
+            One, or several in order: `[do.detrend("time"), do.decimate(time=1000)]` with `archive.operations as do`.
+        out
+            URL of the archive that keeps the result, as a new dataset. A call that was interrupted goes on where it
+            stopped, and one that has been done does nothing; where the data have grown since, only what follows from
+            the new samples is computed. Without it, nothing is computed before it is asked for.
+        dataset
+            Name of the new dataset; one that follows from its source and the operations without.
+        memory
+            Bytes of samples that are held at a time, what is computed from them included.
+        codec
+            How the result is stored: `"pcodec"` or `"portable"`.
+        storage_options
+            For `out`, as `archive.open` takes them.
+        progress
+            Whether to show a bar; by default, where there is a terminal.
+
+        Raises
+        ------
+        InvalidInput
+            An operation does not fit the data, or needs a whole run at once: chunk first.
+        NotFound
+            There is no archive at `out`; `lightkeep init` makes one.
+        MissingExtra
+            Writing is not installed.
+        """
+        from archive.processing import Wish, derivations_of, parts_of, write
+
+        derivations = derivations_of(self._patches, operations, memory)
+        if out is None:
+            return spool_of([part for one in derivations for part in parts_of(one)])
+        wish = Wish(url=out, options=storage_options, dataset=dataset, codec=codec)
+        names = write(derivations, wish, progress=progress)
+        return Spool(ArchiveRoot(open_view(open_store(out, storage_options=storage_options)), names))
 
     # -- telling --------------------------------------------------------------------------------
 
@@ -419,6 +396,10 @@ class Spool:
         from archive.contents import contents
 
         return contents(self._patches)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return `get_contents()`, under the name that tables have elsewhere."""
+        return self.get_contents()
 
     def gaps(self) -> pd.DataFrame:
         """Return a table of the gaps: dataset, first and last stamp missing, and how many samples."""

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 
 from archive.chunk import join_patches, merge
-from archive.coords import TimeAxis
+from archive.coords import Coord, Coords, TimeAxis, values_from_array
 from archive.coords.coord import same_values
 from archive.errors import InvalidInput, MissingExtra
 from archive.lazy import Indexed
+from archive.patch import Patch
 from archive.reading import load
 from archive.time_index import Stamps, TimeAxisIndex, rises
 
@@ -27,11 +28,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from archive.coords import Coord
     from archive.lazy import Lazy
-    from archive.patch import Patch
 
-__all__ = ["LightkeepEntrypoint", "TimeAxisIndex", "patch_to_xarray", "spool_to_xarray"]
+__all__ = ["LightkeepEntrypoint", "TimeAxisIndex", "from_xarray", "patch_to_xarray", "spool_to_xarray"]
 
 _BLOCK = 64 << 20  # bytes of a Dask chunk
 _STEP_TOLERANCE = 0.05
@@ -96,6 +95,33 @@ def spool_to_xarray(patches: Sequence[Patch]) -> xr.DataArray | xr.DataTree:
     if len(arrays) == 1:
         return next(iter(arrays.values()))
     return xr.DataTree.from_dict({name: array.to_dataset(name="data") for name, array in arrays.items()})
+
+
+def from_xarray(array: xr.DataArray) -> Patch:
+    """Return a Patch with the samples of a DataArray, read now, its coordinates, units and attributes.
+
+    Raises
+    ------
+    InvalidInput
+        It is no DataArray, or a coordinate lies along several dims.
+    """
+    if not isinstance(array, xr.DataArray):
+        raise InvalidInput(f"from_xarray takes a DataArray, not {type(array).__name__}; of a Dataset name one variable")
+    coords = {}
+    for name, held in array.coords.items():
+        if held.ndim > 1:
+            raise InvalidInput(f"the coordinate {name} lies along {', '.join(map(str, held.dims))}; drop_vars it first")
+        index = array.xindexes.get(name)
+        values: Any = index.axis if isinstance(index, TimeAxisIndex) else values_from_array(np.atleast_1d(held.values))
+        units = held.attrs.get("units", "s" if values.dtype.kind == "M" else None)
+        coords[str(name)] = Coord(dims=tuple(map(str, held.dims)), values=values, units=units)
+    for dim in map(str, array.dims):
+        if dim not in coords:
+            coords[dim] = Coord(dims=(dim,), values=values_from_array(np.arange(array.sizes[dim])))
+    attrs = {str(name): value for name, value in array.attrs.items() if name != "units"}
+    if "units" in array.attrs:
+        attrs["data_units"] = array.attrs["units"]
+    return Patch(array.values, Coords(tuple(map(str, array.dims)), coords), attrs=attrs)
 
 
 def _joined(patches: Sequence[Patch]) -> dict[str, Patch]:

@@ -14,7 +14,9 @@ from archive.index.snapshot import check_version
 if TYPE_CHECKING:
     from collections.abc import Buffer, Mapping
 
-__all__ = ["Commit", "Source"]
+__all__ = ["DERIVED", "Commit", "Source"]
+
+DERIVED = "lightkeep:process"  # format of a source that is no file, but a part of a result of processing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

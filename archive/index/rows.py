@@ -14,13 +14,13 @@ from archive.coords import TimeAxis
 from archive.grid import chunk_starts, grid_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from archive.model import Scalar
 
-__all__ = ["ArrayRef", "Row", "SourceRange", "row_id"]
+__all__ = ["ArrayRef", "Row", "SourceRange", "joined_sources", "row_id"]
 
 
 class SourceRange(NamedTuple):
@@ -133,6 +133,17 @@ class Row:
         """Number of samples along time, or of frames: as many as its sources gave."""
         return self.time.size if self.frames is None else len(self.sources)
 
+    def sources_of(self, start: int, stop: int) -> tuple[SourceRange, ...]:
+        """Return the source samples that the granule's samples `start` to `stop` are."""
+        found, begin = [], 0
+        for source in self.sources:
+            end = begin + source.stop - source.start
+            first, last = max(start, begin), min(stop, end)
+            if first < last:
+                found.append(source._replace(start=source.start + first - begin, stop=source.start + last - begin))
+            begin = end
+        return tuple(found)
+
     def to_json(self) -> dict[str, Any]:
         """Return the row as JSON."""
         return {
@@ -171,6 +182,18 @@ def row_id(dataset: str, incarnation: int, sources: Sequence[SourceRange]) -> st
     """Return the id of the row that holds these samples: never of settings, worker or batch."""
     text = json.dumps([dataset, incarnation, sorted(list(source) for source in sources)], separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def joined_sources(sources: Iterable[SourceRange]) -> tuple[SourceRange, ...]:
+    """Return source ranges with neighbours made one."""
+    joined: list[SourceRange] = []
+    for source in sources:
+        last = joined[-1] if joined else None
+        if last and (last.sha256, last.block, last.stop) == (source.sha256, source.block, source.start):
+            joined[-1] = last._replace(stop=source.stop)
+        else:
+            joined.append(source)
+    return tuple(joined)
 
 
 def time_to_json(time: TimeAxis) -> list[list[int]]:

@@ -9,8 +9,8 @@ import numpy as np
 
 from archive.errors import InvalidInput
 from archive.lazy import InMemory, Lazy, Window, pretended
-from archive.operations.operation import Part
 from archive.operations.outline import Outline
+from archive.operations.slabs import Step, run
 from archive.reading import LIMIT
 
 if TYPE_CHECKING:
@@ -60,21 +60,26 @@ class Applied:
         """
         if not target.size:
             return
-        source = self.operation.source(self.given, self.target)
-        needed = self.base.cut(source)
-        size = int(np.prod(needed.shape)) * needed.dtype.itemsize
-        if size > LIMIT:
-            raise InvalidInput(
-                f"{self.operation} needs {size / 1e9:.1f} GB of samples at once, more than {LIMIT / 1e9:.1f} GB; "
-                "select or chunk first"
-            )
+        # Operations that follow each other are done together, so that what is between them is never there as a whole.
+        steps: list[Step] = []
+        lazy: Lazy = self
+        while isinstance(lazy, Applied):
+            source = lazy.operation.source(lazy.given, lazy.target)
+            steps.insert(0, Step(lazy.operation, lazy.given, source, lazy.target))
+            lazy = lazy.base.cut(source)
+            size = int(np.prod(lazy.shape)) * lazy.dtype.itemsize
+            if size > LIMIT:
+                raise InvalidInput(
+                    f"{steps[0].operation} needs {size / 1e9:.1f} GB of samples at once, more than "
+                    f"{LIMIT / 1e9:.1f} GB; select or chunk first"
+                )
         if not any(target.strides):  # only pretended, to plan the reads
-            needed.fill(pretended(needed.shape, needed.dtype), work)
+            lazy.fill(pretended(lazy.shape, lazy.dtype), work)
             return
-        samples = np.empty(needed.shape, dtype=needed.dtype)
-        needed.fill(samples, work)
-        part = Part(whole=self.given, source=source, target=self.target)
-        work.finish.append(lambda: np.copyto(target, self.operation.block(samples, part)))
+        fits = lazy.shape == target.shape and lazy.dtype == target.dtype
+        samples = target if fits else np.empty(lazy.shape, dtype=lazy.dtype)
+        lazy.fill(samples, work)
+        work.finish.append(lambda: run(steps, samples, target))
 
 
 def outline_of(patch: Patch) -> Outline:
@@ -92,9 +97,10 @@ def apply(patch: Patch, operation: Operation) -> Patch:
     given, operation = outline_of(patch), operation.settled(patch)
     out = operation.out(given)
     remembered = remember(out, operation)
-    data: NDArray[Any] | Lazy = (
-        operation.whole(patch.lazy.array, given)
-        if isinstance(patch.lazy, InMemory)
-        else Applied(patch.lazy, operation, given, out.window)
-    )
+    data: NDArray[Any] | Lazy = Applied(patch.lazy, operation, given, out.window)
+    if isinstance(patch.lazy, InMemory):
+        data = np.empty(out.shape, dtype=out.dtype)
+        if data.size:
+            source = operation.source(given, out.window)
+            run([Step(operation, given, source, out.window)], patch.lazy.array[source], data)
     return patch.new(data, remembered.coords, remembered.attrs)

@@ -107,7 +107,9 @@ class Chain:
         ]
         return max(sizes) * _COPIES
 
-    def blocks(self, memory: int = MEMORY, lengths: Mapping[str, int] | None = None) -> list[Window]:
+    def blocks(
+        self, memory: int = MEMORY, lengths: Mapping[str, int] | None = None, within: Window | None = None
+    ) -> list[Window]:
         """Return the parts of the result that are computed at a time, in order along the dim.
 
         Parameters
@@ -116,36 +118,40 @@ class Chain:
             Bytes that a block may take; see `size`.
         lengths
             Samples of a block along some dims, for those who know better.
+        within
+            The part of the result that is wanted; all of it without.
 
         Raises
         ------
         InvalidInput
             Not even one sample fits into the memory.
         """
-        shape = dict(zip(self.out.dims, self.out.shape, strict=True))
+        wanted = dict(zip(self.out.dims, within or self.out.window, strict=True))
+        shape = {dim: part.stop - part.start for dim, part in wanted.items()}
         if 0 in shape.values():
             return []
-        chosen = {**shape, **(lengths or self._lengths(shape, memory))}
+        chosen = {**shape, **(lengths or self._lengths(wanted, memory))}
         order = [self.dim, *(dim for dim in self.out.dims if dim != self.dim)]
-        steps = [range(0, shape[dim], max(chosen[dim], 1)) for dim in order]
+        steps = [range(wanted[dim].start, wanted[dim].stop, max(chosen[dim], 1)) for dim in order]
         windows = []
         for starts in product(*steps):
             ends = dict(zip(order, starts, strict=True))
             windows.append(
-                tuple(slice(ends[dim], min(ends[dim] + max(chosen[dim], 1), shape[dim])) for dim in self.out.dims)
+                tuple(slice(ends[dim], min(ends[dim] + max(chosen[dim], 1), wanted[dim].stop)) for dim in self.out.dims)
             )
         return windows
 
-    def _lengths(self, shape: Mapping[str, int], memory: int) -> dict[str, int]:
+    def _lengths(self, wanted: Mapping[str, slice], memory: int) -> dict[str, int]:
         """Return the longest block that fits; narrower along the other dims if its halo would dwarf it."""
         best: tuple[float, dict[str, int]] | None = None
+        shape = {dim: part.stop - part.start for dim, part in wanted.items()}
         narrow = max((dim for dim in shape if dim != self.dim), key=lambda dim: shape[dim], default=None)
         width = 1 if narrow is None else shape[narrow]
         while width:
             lengths = {**shape} if narrow is None else {**shape, narrow: width}
-            while self.size(self._middle(shape, lengths)) > memory and lengths[self.dim] > 1:
+            while self.size(self._middle(wanted, lengths)) > memory and lengths[self.dim] > 1:
                 lengths[self.dim] = -(-lengths[self.dim] // 2)
-            middle = self._middle(shape, lengths)
+            middle = self._middle(wanted, lengths)
             if self.size(middle) <= memory:
                 waste = _count(self.windows(middle)[0]) / _count(middle) * self._yield()
                 if best is None or waste < best[0]:
@@ -154,7 +160,7 @@ class Chain:
                     break
             width //= 2
         if best is None:
-            size = self.size(self._middle(shape, dict.fromkeys(shape, 1)))
+            size = self.size(self._middle(wanted, dict.fromkeys(shape, 1)))
             raise InvalidInput(
                 f"one sample of the result takes {size / 1e6:.0f} MB, more than the {memory / 1e6:.0f} MB "
                 "that were allowed: give more memory, or select fewer channels"
@@ -165,8 +171,8 @@ class Chain:
         """Return how many samples come out for one that goes in."""
         return _count(self.out.window) / max(_count(self.given.window), 1)
 
-    def _middle(self, shape: Mapping[str, int], lengths: Mapping[str, int]) -> Window:
-        starts = {dim: (shape[dim] - lengths[dim]) // 2 for dim in shape}
+    def _middle(self, wanted: Mapping[str, slice], lengths: Mapping[str, int]) -> Window:
+        starts = {dim: (part.start + part.stop - lengths[dim]) // 2 for dim, part in wanted.items()}
         return tuple(slice(starts[dim], starts[dim] + lengths[dim]) for dim in self.out.dims)
 
 
@@ -245,10 +251,10 @@ def gather(lazy: Lazy, chain: Chain, memory: int = MEMORY) -> Chain:
 
 
 def computed(
-    lazy: Lazy, chain: Chain, memory: int, lengths: Mapping[str, int] | None
+    lazy: Lazy, chain: Chain, memory: int, lengths: Mapping[str, int] | None, within: Window | None = None
 ) -> Iterator[tuple[Window, NDArray[Any]]]:
     """Return the parts of the result and where they lie, one after the other."""
-    for target in chain.blocks(memory, lengths):
+    for target in chain.blocks(memory, lengths, within):
         windows = chain.windows(target)
         yield target, chain.compute(load(lazy.cut(windows[0]), None), windows)
 

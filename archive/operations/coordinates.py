@@ -16,6 +16,7 @@ from archive.select import key_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from archive.lazy import Window
@@ -217,6 +218,65 @@ class Rearranged:
         kept = {name: coord for name, coord in patch.coords.items() if name not in coords}
         return patch.new(coords=Coords(patch.dims, kept))
 
+    def set_dims(self, **dims: str) -> Patch:
+        """Return the Patch with another coordinate to label a dim; the old one stays beside it.
+
+        Parameters
+        ----------
+        **dims
+            The name of the coordinate, which lies along the dim, by that of the dim.
+
+        Raises
+        ------
+        InvalidInput
+            There is no such dim, or the coordinate does not lie along it.
+        """
+        patch = cast("Patch", self)
+        for old, new in dims.items():
+            patch.get_axis(old)
+            if patch.coords[new].dims != (old,):
+                raise InvalidInput(f"set_dims({old}={new!r}): {new} does not lie along {old}")
+            swapped = {
+                name: replace(coord, dims=tuple(new if dim == old else dim for dim in coord.dims))
+                for name, coord in patch.coords.items()
+            }
+            patch = patch.new(coords=Coords(tuple(new if dim == old else dim for dim in patch.dims), swapped))
+        return patch
+
+    def coords_from_df(
+        self, dataframe: pd.DataFrame, units: Mapping[str, str] | None = None, extrapolate: bool = False
+    ) -> Patch:
+        """Return the Patch with the columns of a table as coordinates, interpolated linearly along a dim.
+
+        Parameters
+        ----------
+        dataframe
+            One column is named like a dim; each other becomes a coordinate along it.
+        units
+            By column.
+        extrapolate
+            Go on with the outermost slopes beyond the table; NaN otherwise.
+
+        Raises
+        ------
+        InvalidInput
+            None or several of the columns are dims, a column holds no numbers, or the table has too few lines.
+        """
+        patch = cast("Patch", self)
+        named = [str(name) for name in dataframe.columns if name in patch.dims]
+        if len(named) != 1:
+            raise InvalidInput(f"coords_from_df: one column must be a dim of {patch.dims}; there are {named or 'none'}")
+        dim = named[0]
+        known, wanted = _numbers(dataframe[dim].to_numpy(), dim), _numbers(patch.get_array(dim), dim)
+        order = np.argsort(known, kind="stable")
+        if len(order) < 2 or np.any(np.diff(known[order]) == 0):  # noqa: PLR2004 - a line has two ends
+            raise InvalidInput(f"coords_from_df: {dim} needs two values or more, each once")
+        added = {}
+        for name in (str(column) for column in dataframe.columns if column != dim):
+            values = _along(wanted, known[order], _numbers(dataframe[name].to_numpy(), name)[order], extrapolate)
+            added[name] = Coord(dims=(dim,), values=values_from_array(values), units=(units or {}).get(name))
+        return patch.new(coords=patch.coords.update(added))
+
     def add_distance_to(self, origin: Mapping[str, float], ord: Any = None, prefix: str = "origin") -> Patch:  # noqa: A002 - NumPy's word
         """Return the Patch with the distance to a point as one more coordinate, and the point itself.
 
@@ -248,6 +308,21 @@ class Rearranged:
     def pipe[**P, T](self, func: Callable[Concatenate[Patch, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what a function makes of the Patch and further arguments."""
         return func(cast("Patch", self), *args, **kwargs)
+
+
+def _numbers(values: NDArray[Any], name: str) -> NDArray[np.float64]:
+    if values.dtype.kind not in "iufM":
+        raise InvalidInput(f"coords_from_df: {name} holds {values.dtype}, no numbers")
+    return np.asarray(values.astype("datetime64[ns]").astype(np.int64) if values.dtype.kind == "M" else values, float)
+
+
+def _along(wanted: NDArray[Any], known: NDArray[Any], values: NDArray[Any], extrapolate: bool) -> NDArray[Any]:
+    found = np.interp(wanted, known, values, left=np.nan, right=np.nan)
+    if extrapolate:
+        for outside, (a, b) in ((wanted < known[0], (0, 1)), (wanted > known[-1], (-2, -1))):
+            slope = (values[b] - values[a]) / (known[b] - known[a])
+            found[outside] = values[a] + (wanted[outside] - known[a]) * slope
+    return np.asarray(found)
 
 
 def _one_dim(coord: Coord, name: str) -> str:

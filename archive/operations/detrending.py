@@ -40,9 +40,10 @@ class Line:
         along = window[self._axis]
         place = tuple(slice(0, 1) if number == self._axis else part for number, part in enumerate(window))
         centred = np.arange(along.start, along.stop) - (self._size - 1) / 2
-        for held, weights in zip(self._sums, (np.ones(len(centred)), centred), strict=True):
-            product = np.tensordot(samples.astype(self._sums.dtype, copy=False), weights, axes=([self._axis], [0]))
-            held[place] += np.expand_dims(product, self._axis)
+        weights = np.stack([np.ones(len(centred)), centred], axis=1)
+        product = np.tensordot(samples.astype(self._sums.dtype, copy=False), weights, axes=([self._axis], [0]))
+        for number, held in enumerate(self._sums):
+            held[place] += np.expand_dims(product[..., number], self._axis)
 
     def found(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the mean, and the slope per sample."""
@@ -90,7 +91,9 @@ class Detrend(Operation):
             raise InvalidInput("detrend met NaN or infinite samples, through which there is no line; use fillna first")
         centred = np.arange(along.start, along.stop) - (axis.size - 1) / 2
         shape = [-1 if number == axis.number else 1 for number in range(samples.ndim)]
-        line = slope * centred.reshape(shape)
+        # In the order in memory that the samples have, which broadcasting would not keep.
+        line = np.empty_like(samples, dtype=np.result_type(slope, samples))
+        np.multiply(slope, centred.reshape(shape), out=line)
         line += mean
         return np.asarray(np.subtract(samples, line, out=line)).astype(floating(samples.dtype), copy=False)
 

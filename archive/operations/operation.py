@@ -48,8 +48,6 @@ class Reach:
     whole: bool = False
 
 
-_SLAB = 32 << 20  # bytes of samples that are done at a time, where they do not depend on each other
-
 WHOLE = Reach(whole=True)
 
 
@@ -190,37 +188,8 @@ class Operation:
         return result[tuple(cut)].astype(out.dtype, copy=False)
 
     def whole(self, samples: NDArray[Any], given: Outline) -> NDArray[Any]:
-        """Return the result for an array that is all there is."""
-        out = self.out(given)
-        parts = self._slabs(given, out, samples.nbytes)
-        if len(parts) == 1:
-            return self.block(samples, Part(whole=given, source=given.window, target=out.window))
-        result = np.empty(out.shape, dtype=out.dtype)
-        for target in parts:
-            source = self.source(given, target)
-            result[target] = self.block(samples[source], Part(whole=given, source=source, target=target))
-        return result
-
-    def _slabs(self, given: Outline, out: Outline, size: int) -> list[Window]:
-        """Return parts of the result that share no sample, so that what is between takes little memory."""
-        reaches, gathered = self.reach(given), self.statistics(given)
-        free = [
-            dim
-            for dim in given.dims
-            if dim in out.dims
-            and dim not in reaches
-            and dim != gathered
-            and out.coords[dim].size == given.coords[dim].size > 1
-        ]
-        if size <= _SLAB or not free:
-            return [out.window]
-        dim = max(free, key=lambda name: given.coords[name].size)
-        length, axis = given.coords[dim].size, out.dims.index(dim)
-        width = max(length * _SLAB // size, 1)
-        return [
-            (*out.window[:axis], slice(start, min(start + width, length)), *out.window[axis + 1 :])
-            for start in range(0, length, width)
-        ]
+        """Return the result for an array that is all there is, all of it at once; `slabs.run` takes less memory."""
+        return self.block(samples, Part(whole=given, source=given.window, target=self.out(given).window))
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from archive.operations import (
     aggregation,
+    aligning,
     basic,
     calculus,
     coordinates,
@@ -76,6 +77,7 @@ class Operations(Rearranged):
     idft = Method(spectra.idft)
     stft = Method(windowed_spectra.stft)
     istft = Method(windowed_spectra.istft)
+    spectrogram = Method(windowed_spectra.spectrogram)
     hilbert = Method(spectra.hilbert)
     envelope = Method(spectra.envelope)
     spectral_centroid = Method(descriptors.spectral_centroid)
@@ -97,6 +99,8 @@ class Operations(Rearranged):
     fbe = Method(detection.fbe)
     correlate = Method(correlation.correlate)
     correlate_shift = Method(correlation.correlate_shift)
+    phase_weighted_stack = Method(aligning.phase_weighted_stack)
+    align_to_coord = Method(aligning.align_to_coord)
     # -- images of wave fields
     dispersion_phase_shift = Method(imaging.dispersion_phase_shift)
     tau_p = Method(imaging.tau_p)

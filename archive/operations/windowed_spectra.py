@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from archive.coords import Coord, Coords, Explicit, TimeAxis
+from archive.coords import Coord, Coords, Explicit, TimeAxis, values_from_array
 from archive.errors import InvalidInput
 from archive.operations.operation import WHOLE, Operation, Part, Reach, one_dim, operation
 from archive.operations.sliding import window_and_step
@@ -20,7 +20,64 @@ if TYPE_CHECKING:
 
     from archive.operations.outline import Outline
 
-__all__ = ["Istft", "Stft", "istft", "stft"]
+__all__ = ["Istft", "Spectrogram", "Stft", "istft", "spectrogram", "stft"]
+
+
+@operation
+class Spectrogram(Operation):
+    """The power of windows that follow each other, as `scipy.signal.spectrogram` has it."""
+
+    name: ClassVar[str] = "spectrogram"
+    dim: str
+    options: tuple[tuple[str, Any], ...]
+
+    def _of(self, samples: NDArray[Any], given: Outline) -> Any:
+        from scipy.signal import spectrogram as of_scipy
+
+        axis = given.axis(self.dim)
+        return of_scipy(samples, fs=axis.rate, axis=axis.number, **dict(self.options))
+
+    def out(self, given: Outline) -> Outline:
+        """Return the outline with frequencies in the dim's place and the windows' middles last."""
+        axis = given.axis(self.dim)
+        if given.dtype.kind == "c" or not axis.size:
+            raise InvalidInput("spectrogram needs real samples")
+        one = np.zeros([axis.size if dim == self.dim else 1 for dim in given.dims], dtype=given.dtype)
+        hertz, seconds, power = self._of(one, given)
+        name, old = f"ft_{self.dim}", axis.coord
+        frequencies = Coord(dims=(name,), values=values_from_array(hertz), units=spectral_units(axis.units))
+        if isinstance(old.values, TimeAxis):
+            first = int(old.min().astype("datetime64[ns]").astype(np.int64))
+            middles: Any = TimeAxis.from_regular(first + np.rint(seconds * 1e9).astype(np.int64))
+        else:
+            middles = values_from_array(seconds + float(old.min()))
+        changed = given.with_dim(self.dim, name, frequencies)
+        held = {**changed.coords, self.dim: Coord(dims=(self.dim,), values=middles, units=old.units)}
+        changed = changed.with_coords(Coords((*changed.dims, self.dim), held)).with_attrs(data_type="fourier_transform")
+        if given.units is not None and axis.units:
+            changed = changed.with_units(times_units(given.units, [axis.units], 1))
+        return changed.typed(power.dtype)
+
+    def reach(self, given: Outline) -> Mapping[str, Reach]:  # noqa: ARG002 - always the same dim
+        """Return that every sample of the dim is needed."""
+        return {self.dim: WHOLE}
+
+    def compute(self, samples: NDArray[Any], part: Part) -> NDArray[Any]:
+        """Return the power."""
+        return np.asarray(self._of(samples, part.whole)[2])
+
+
+def spectrogram(dim: str = "time", **options: Any) -> Spectrogram:
+    """Return the power over frequency and the middles of windows along a dim; `stft` keeps the phase too.
+
+    Parameters
+    ----------
+    dim
+        The dim.
+    **options
+        For `scipy.signal.spectrogram`: `nperseg`, `noverlap`, `window`, ...
+    """
+    return Spectrogram(dim=dim, options=tuple(sorted(options.items())))
 
 
 @operation

@@ -9,6 +9,7 @@ import numpy as np
 
 from archive.coords import TimeAxis
 from archive.errors import DamagedData, NotFound
+from archive.index.rows import joined_sources
 from archive.lazy import StoredPart
 from archive.reading import load_many
 from archive.store import Get
@@ -82,7 +83,7 @@ def rewrite(
     content = GranuleContent(
         samples=np.concatenate(samples) if len(samples) > 1 else samples[0],
         time=TimeAxis.concatenate(part.row.time.cut(part.start, part.stop) for part in parts),
-        sources=_joined([source for part in parts for source in sources_of(part)]),
+        sources=joined_sources(source for part in parts for source in sources_of(part)),
         recorded={name: np.concatenate(values) for name, values in recorded.items()},
         attrs=parts[0].row.attrs,
         headers=shared_once(
@@ -139,26 +140,7 @@ def _rewrite_frames(
 
 def sources_of(part: Part) -> tuple[SourceRange, ...]:
     """Return the source samples that a part of a granule holds."""
-    found, begin = [], 0
-    for source in part.row.sources:
-        end = begin + source.stop - source.start
-        first, last = max(part.start, begin), min(part.stop, end)
-        if first < last:
-            found.append(source._replace(start=source.start + first - begin, stop=source.start + last - begin))
-        begin = end
-    return tuple(found)
-
-
-def _joined(sources: Sequence[SourceRange]) -> tuple[SourceRange, ...]:
-    """Return source ranges with neighbours made one."""
-    joined: list[SourceRange] = []
-    for source in sources:
-        last = joined[-1] if joined else None
-        if last and (last.sha256, last.block, last.stop) == (source.sha256, source.block, source.start):
-            joined[-1] = last._replace(stop=source.stop)
-        else:
-            joined.append(source)
-    return tuple(joined)
+    return part.row.sources_of(part.start, part.stop)
 
 
 def _left_out(row: Row) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from archive.index.commits import DERIVED
 from ingest.index.fold import fold
 from ingest.index.ledger import merge_segments, read_by_segment, without_contents
 from ingest.index.replacing import rows_of, with_rows_replaced
@@ -92,7 +93,10 @@ def _elsewhere(known: Iterable[Source], contents: frozenset[str], sources: Seque
     return frozenset(
         source.sha256
         for source in known
-        if source.sha256 in contents and source.sha256 not in anew and source.url not in coming
+        if source.sha256 in contents
+        and source.sha256 not in anew
+        and source.url not in coming
+        and source.format != DERIVED  # a result has no other name
     )
 
 

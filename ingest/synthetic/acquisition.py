@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archive.examples.wavefield import Acquisition, Earthquake, Train
 from archive.times import ns_to_text, time_to_ns
 from ingest.synthetic.vendor import Header, write_prodml, write_tdms
-from ingest.synthetic.wavefield import Acquisition, Earthquake, Train
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +23,13 @@ EXAMPLES = settings(max_examples=5, deadline=None)
 
 COMPARE = {"rtol", "atol", "dtype", "stamps", "coord_units", "data_units"}
 
+
 # Calls that mean the same on both sides; the Patches that they are tried on; relative tolerance of the samples.
+def moves(patch: Any, unit: Any) -> Any:
+    """Return a shift for each channel, forth and back."""
+    return np.array([0, 3, 1, -2, 4, -1, 0, 2])[np.arange(patch.shape[patch.dims.index("distance")]) % 8] * unit
+
+
 CALLS: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
     "set_units": (lambda p: p.set_units("km/s", distance="ft"), {"flips": True}),
     "convert_units": (lambda p: p.convert_units(distance="ft"), {"flips": True}),
@@ -271,6 +278,42 @@ CALLS: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
         {"dtype": False, "data_units": False},
     ),
     "aggregate": (lambda p: p.aggregate("time", method=np.ptp), {}),
+    "phase weighted stack": (lambda p: p.phase_weighted_stack("distance"), {"dtype": False}),
+    "phase weighted stack squeezed": (
+        lambda p: p.phase_weighted_stack("distance", "time", power=1.0, dim_reduce="squeeze"),
+        {"dtype": False},
+    ),
+    "spectrogram": (
+        lambda p: p.spectrogram("time", nperseg=16),
+        {"dtype": False, "times": (40, 80), "units": ("m/s", None), "coord_units": False, "rtol": 1e-6},
+    ),
+    **{
+        f"align {mode}": (
+            lambda p, mode=mode: p.update_coords(late=("distance", moves(p, 1))).align_to_coord(
+                time="late", samples=True, mode=mode
+            ),
+            {"dtype": False, "times": (12, 40)},
+        )
+        for mode in ("same", "full", "valid")
+    },
+    "align by time, reversed": (
+        lambda p: p.update_coords(late=("distance", moves(p, np.timedelta64(3_100, "us")))).align_to_coord(
+            time="late", mode="full", reverse=True, fill_value=0.0
+        ),
+        {"dtype": False, "times": (12, 40)},
+    ),
+    "set dims": (
+        lambda p: p.update_coords(other=("distance", np.arange(p.shape[p.dims.index("distance")]) ** 2.0)).set_dims(
+            distance="other"
+        ),
+        {},
+    ),
+    "coordinates of a table": (
+        lambda p: p.coords_from_df(
+            pd.DataFrame({"distance": [11.0, 14, 19], "depth": [3.0, 5, 4], "x": [0, 1, 2]}), extrapolate=True
+        ).set_dims(distance="depth"),
+        {"coord_units": False},
+    ),
 }
 
 

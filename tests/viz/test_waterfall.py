@@ -81,7 +81,7 @@ def test_any_data_can_be_drawn_at_any_size(data: np.ndarray[Any, Any], size: tup
 def test_logarithms_and_no_colour_bar() -> None:
     data = noise()
     data[3] = 0
-    ax = patch_of(data).viz.waterfall(log=True, interpolation=None, colorbar=False)
+    ax = patch_of(data).viz.waterfall(log=True, interpolation=None, cbar=False)
     assert len(ax.figure.axes) == 1
     ax.figure.canvas.draw()
 
