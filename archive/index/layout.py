@@ -21,9 +21,11 @@ __all__ = [
     "ROOT",
     "SNAPSHOTS",
     "check_dataset_name",
+    "corrected_key",
     "dataset_key",
     "folding_key",
     "granule_key",
+    "is_dataset_key",
     "new_commit_key",
     "new_granule_key",
     "new_leaf_key",
@@ -43,6 +45,7 @@ FOLDING = "index/folding/"
 QUARANTINE = "quarantine/"
 DAMAGED = "damaged/"
 
+_DATASET_KEY = re.compile(rf"{DATA}[^/]+/dataset(-\d+)?\.json")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -63,6 +66,16 @@ def check_dataset_name(name: str) -> str:
 def dataset_key(name: str) -> str:
     """Return the key of what is fixed for a dataset."""
     return f"{DATA}{check_dataset_name(name)}/dataset.json"
+
+
+def corrected_key(name: str, number: int) -> str:
+    """Return the key of a dataset as the snapshot of a number corrected it."""
+    return f"{DATA}{check_dataset_name(name)}/dataset-{number:012d}.json"
+
+
+def is_dataset_key(key: str) -> bool:
+    """Return whether an object tells what is fixed for a dataset, first or corrected."""
+    return _DATASET_KEY.fullmatch(key) is not None
 
 
 def new_granule_key(dataset: str, start: int) -> str:

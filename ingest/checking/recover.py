@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import batched, chain, combinations, islice
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING
 from archive.errors import DamagedData, NotFound
 from archive.index import layout
 from archive.index.commits import Commit, Source
+from archive.index.dataset import Dataset
 from archive.index.leaves import encode_leaf
+from archive.index.sealed import unseal
 from archive.store import Get
 from ingest.checking.findings import Finding
 from ingest.checking.survey import body_of, read_leaves
@@ -24,7 +27,6 @@ from ingest.index.ledger import encode_segment, read_segments
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from archive.index.dataset import Dataset
     from archive.index.leaves import LeafEntry
     from archive.index.rows import ArrayRef, Row
     from archive.index.snapshot import LedgerEntry
@@ -291,8 +293,21 @@ class Knowledge:
         return sorted(commits.values(), key=lambda held: min(one.modified for one in held))
 
     def checked(self, commit: Commit) -> Commit:
-        """Return a commit whose rows are refused by readers where their objects are not right."""
-        return replace(commit, rows=tuple(self.proven(row) for row in commit.rows))
+        """Return a commit with its datasets as they were corrected, rows refused where their objects are not right."""
+        rows = tuple(self.proven(row) for row in commit.rows)
+        return replace(
+            commit, rows=rows, datasets={name: self.corrected(held) for name, held in commit.datasets.items()}
+        )
+
+    def corrected(self, dataset: Dataset) -> Dataset:
+        """Return a dataset as it was corrected last; granules tell only what was known when they were written."""
+        keys = [key for key in self.listed if key.startswith(f"{layout.DATA}{dataset.name}/dataset-")]
+        for key in sorted(keys, reverse=True):
+            with suppress(DamagedData, NotFound):
+                held = Dataset.from_json(unseal(key, self.store.get(key).data))
+                if (held.incarnation, dict(held.fingerprint)) == (dataset.incarnation, dict(dataset.fingerprint)):
+                    return held
+        return dataset
 
 
 _DEPTH = layout.granule_key("name", "granule").count("/") + 1

@@ -222,13 +222,13 @@ class _Index:
         return max((int(number) for number in numbers if number.isdecimal()), default=-1)
 
     def _datasets_told(self) -> dict[str, Dataset]:
-        """Return the datasets that granules tell of, where no snapshot is left: each in its newest life."""
+        """Return the datasets that granules tell of where no snapshot is left: in their newest lives, as corrected."""
         datasets: dict[str, Dataset] = {}
         for one in self._known.candidates.values():
             dataset = one.record.dataset
             if dataset.name not in datasets or dataset.incarnation > datasets[dataset.name].incarnation:
                 datasets[dataset.name] = dataset
-        return dict(sorted(datasets.items()))
+        return {name: self._known.corrected(dataset) for name, dataset in sorted(datasets.items())}
 
     # -- commits, leaves, ledger ----------------------------------------------------------------
 

@@ -105,7 +105,7 @@ def collect(store: Store, retention: timedelta = RETENTION, *, dry_run: bool = F
     report = CollectReport(snapshots=expired, oldest=floor, dry_run=dry_run)
     doomed = [copies[number] for number in expired]
     for entry in data:
-        if entry.key.endswith("/dataset.json") or _home(entry.key) in referred:
+        if layout.is_dataset_key(entry.key) or _home(entry.key) in referred:
             continue
         if _home(entry.key) in dropped or now - entry.modified > retention + _YOUNG:
             doomed.append(entry)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archive.errors import NotFound
+from archive.index import layout
+from archive.index.sealed import seal
 from ingest.index.fold import fold
 from ingest.index.swap import Base, Change, change, successor
 
@@ -17,6 +19,9 @@ __all__ = ["correct"]
 
 def correct(store: Store, name: str, metadata: Metadata) -> bool:
     """Put metadata onto a dataset that is there, in one swap of CURRENT; return whether anything changed.
+
+    The corrected dataset is then put beside the first one as well, where `repair` finds it should the index be lost:
+    granules tell only what was known when they were written.
 
     Raises
     ------
@@ -35,4 +40,8 @@ def correct(store: Store, name: str, metadata: Metadata) -> bool:
             return None
         return Change(successor(base.snapshot, f"metadata {name}", datasets={**held, name: corrected}))
 
-    return change(store, edit, lambda: fold(store)) is not None
+    made = change(store, edit, lambda: fold(store))
+    if made is not None:
+        key = layout.corrected_key(name, made.number)
+        store.create(key, seal(key, made.datasets[name].to_json()))
+    return made is not None
