@@ -34,10 +34,11 @@ _START = np.datetime64("2024-05-01T00:00:00", "ns").astype(np.int64).item()
 
 # Each prints what it took; `probe` is a few samples by which results are compared.
 _AFTER = """
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+used = resource.getrusage(resource.RUSAGE_SELF)
+peak, cpu = used.ru_maxrss * 1024, used.ru_utime + used.ru_stime
 array = array if array.shape[0] > array.shape[1] else array.T
 probe = [float(array[len(array) * k // 7, array.shape[1] * k // 7]) for k in range(1, 7)]
-print(json.dumps({"seconds": seconds, "peak": peak, "shape": list(array.shape), "probe": probe}))
+print(json.dumps({"seconds": seconds, "cpu": cpu, "peak": peak, "shape": list(array.shape), "probe": probe}))
 """
 _BEFORE = "import json, resource, sys, time, warnings\nwarnings.simplefilter('ignore')\n"
 CODE = {
@@ -154,6 +155,7 @@ def report(chosen: argparse.Namespace, found: dict[str, list[dict[str, Any]]]) -
         {
             "": name,
             "seconds": round(run["seconds"], 1),
+            "CPU seconds": round(run["cpu"], 1),
             "memory at most, GB": round(run["peak"] / 1e9, 2),
             "times as long": round(run["seconds"] / ours["seconds"], 2),
             "times the memory": round(run["peak"] / ours["peak"], 2),
