@@ -22,18 +22,17 @@ from ingest.__main__ import main
 from ingest.run import ingest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # asdf and dkist warn of their own ways
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An archive with a raster and a mosaic."""
     url = str(tmp_path_factory.mktemp("frames") / "archive")
     ingest(new_archive(url), [str(shared_folder("frames") / name) for name in ("visp", "vbi_mosaic")])
-    return url  # type: ignore[return-value]
+    return url
 
 
 def told(place: str, **selectors: Any) -> list[tuple[str, tuple[int, ...]]]:
