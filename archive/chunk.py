@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from archive.attrs import Attrs
-from archive.coords import Coord, Coords, TimeAxis
+from archive.coords import Coord, Coords, TimeAxis, values_from_array
 from archive.coords.coord import same_values
 from archive.errors import InvalidInput
 from archive.lazy import AxisArray, Constant, Joined, Lazy
@@ -21,12 +22,18 @@ from archive.reading import LazyValues
 from archive.times import duration_to_ns
 from archive.units import is_quantity, magnitude
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 __all__ = ["Chunks", "Conflict", "chunk", "join_patches", "merge"]
 
 type Conflict = Literal["raise", "drop", "keep_first"]
 
 _SAME = ("network", "station", "data_type", "tag", "dataset")
 _STEP_TOLERANCE = 0.05
+_NUMBERS = "biufc"  # kinds of types that become one where they are joined
+_NOTHING = {"m": np.timedelta64("NaT", "ns"), "U": "", "S": b""}  # what stands where a Patch lacks it; else NaN
+_EXACT = 2**53  # up to here a float holds every integer
 _NEVER_CONFLICTS = frozenset({"history"})
 
 
@@ -78,7 +85,12 @@ def chunk(
 def _extent(value: Any, dim: str, units: str | None) -> Fraction:
     if dim == "time":
         return Fraction(duration_to_ns(value))
-    return Fraction(repr(float(magnitude(value, units) if is_quantity(value) else value)))
+    number = magnitude(value, units) if is_quantity(value) else value
+    if isinstance(number, (bool, np.timedelta64)) or not isinstance(number, (int, float, np.number)):
+        raise InvalidInput(f"{dim}={value!r} is no length; give a number or a quantity such as 10 * m")
+    if not math.isfinite(number):
+        raise InvalidInput(f"{dim}={value!r} is no length that ends")
+    return Fraction(repr(float(number)))
 
 
 class Chunks(Sequence[Patch]):
@@ -128,6 +140,8 @@ class _Line:
         if isinstance(values, TimeAxis):
             if not values.size:
                 return cls(Fraction(0), Fraction(-1), Fraction(1), values, None)
+            if not values.rising:
+                raise InvalidInput("times that fall back cannot be cut into chunks; sort_coords('time') first")
             return cls(Fraction(values.first), Fraction(values.last), values.typical_step or Fraction(0), values, None)
         array = coord.to_numpy()
         if array.dtype.kind not in "iuf" or (np.diff(array) <= 0).any():
@@ -169,7 +183,7 @@ def merge(
     """
     groups: dict[Any, list[Patch]] = defaultdict(list)
     for patch in patches:
-        if patch.size or patch.shape[0]:
+        if _axis(patch).size:
             groups[_group(patch, groups)].append(patch)
     merged = []
     for members in groups.values():
@@ -207,6 +221,8 @@ def _same_channels(one: Patch, other: Patch) -> bool:
 
 
 def _joined_group(members: Sequence[Patch], fill_value: Any, tolerance: float, conflict: Conflict) -> list[Patch]:
+    if len(members) > 1 and not all(_axis(patch).rising for patch in members):
+        raise InvalidInput("Patches whose times fall back cannot be merged; sort_coords('time') each of them first")
     runs: list[list[Patch]] = []
     cursor = 0
     steps = [step for step in (_axis(patch).typical_step for patch in members) if step is not None]
@@ -217,7 +233,7 @@ def _joined_group(members: Sequence[Patch], fill_value: Any, tolerance: float, c
             runs.append([patch])
         elif axis.first <= cursor + step / 2:
             kept = patch.take("time", slice(axis.find(cursor + int(step / 2), "right"), axis.size))
-            if not kept.shape[0]:
+            if not _axis(kept).size:
                 continue
             runs[-1].append(kept)
         elif axis.first - cursor <= Fraction(tolerance) * step:
@@ -238,12 +254,8 @@ def _filler(patch: Patch, last: int, first: int, step: Fraction, value: Any) -> 
     dtype = np.dtype(np.result_type(patch.dtype, np.min_scalar_type(value)))
     if patch.dtype.kind == "f" and np.dtype(type(value)).kind in "fiu":
         dtype = patch.dtype
-    coords = patch.coords.take({"time": slice(0, 0)})
-    names = [name for name, coord in patch.coords.items() if coord.dims == ("time",) and name != "time"]
-    held = {name: coord for name, coord in coords.items() if name != "time" and name not in names}
+    held = {name: coord for name, coord in patch.coords.items() if coord.dims != ("time",)}
     held["time"] = patch.coords["time"].with_values(axis)
-    for name in names:
-        held[name] = patch.coords[name].with_values(LazyValues(AxisArray(axis), np.dtype("datetime64[ns]")))
     return Patch(Constant(value, shape, dtype), Coords(patch.dims, held), attrs=patch.attrs)
 
 
@@ -256,10 +268,51 @@ def join_patches(run: Sequence[Patch], conflict: Conflict) -> Patch:
     coords["time"] = first.coords["time"].with_values(TimeAxis.concatenate(_axis(patch) for patch in run))
     beside = {name for patch in run for name, coord in patch.coords.items() if coord.dims == ("time",)} - {"time"}
     for name in sorted(beside):
-        parts = [_beside(patch, name) for patch in run]
-        coords[name] = Coord(dims=("time",), values=LazyValues(Joined(parts), np.dtype("datetime64[ns]")), units="s")
+        coords[name] = _joined_beside(run, name)
     data: Lazy = Joined([patch.lazy for patch in run], first.get_axis("time"))
     return Patch(data, Coords(first.dims, coords), attrs=_attrs([patch.attrs for patch in run], conflict))
+
+
+def _joined_beside(run: Sequence[Patch], name: str) -> Coord:
+    """Return a coordinate beside time of Patches that follow each other, unread where it holds times.
+
+    Raises
+    ------
+    InvalidInput
+        It is of another kind in some of them, such as numbers beside text, or of other units; or it is of integers
+        that would be rounded, since fractions or nothing stand beside them.
+    """
+    there = [patch.coords[name] for patch in run if name in patch.coords]
+    if len({(coord.dims, coord.units, _kind(coord)) for coord in there}) > 1:
+        raise InvalidInput(
+            f"{name} is another kind of coordinate, or in other units, in some of the Patches to be joined; "
+            f"drop_coords({name!r}) first"
+        )
+    if there[0].dtype.kind == "M":
+        parts = [_beside(patch, name) for patch in run]
+        return Coord(dims=("time",), values=LazyValues(Joined(parts), np.dtype("datetime64[ns]")), units="s")
+    nothing = _NOTHING.get(there[0].dtype.kind, np.nan)
+    lengths = [(patch, _axis(patch).size) for patch in run]
+    arrays = [
+        patch.coords[name].to_numpy() if name in patch.coords else np.full(size, nothing) for patch, size in lengths
+    ]
+    joined = np.concatenate(arrays)
+    if joined.dtype.kind in "fc" and any(_rounded(array) for array in arrays):
+        raise InvalidInput(
+            f"{name} has integers beyond 2**53, which would be rounded where fractions, or Patches without it, "
+            f"are joined with them; drop_coords({name!r}) first"
+        )
+    return there[0].with_values(values_from_array(joined))
+
+
+def _kind(coord: Coord) -> str:
+    kind = coord.dtype.kind
+    return _NUMBERS if kind in _NUMBERS else kind
+
+
+def _rounded(array: NDArray[Any]) -> bool:
+    """Return whether an array has integers that are not sure to stay the same as floats."""
+    return array.dtype.kind in "iu" and array.size > 0 and (int(array.max()) > _EXACT or int(array.min()) < -_EXACT)
 
 
 def _beside(patch: Patch, name: str) -> Lazy:

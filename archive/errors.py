@@ -19,6 +19,7 @@ __all__ = [
     "Conflict",
     "DamagedData",
     "FormatError",
+    "FramesAwaited",
     "InvalidInput",
     "LightkeepError",
     "MissingExtra",
@@ -77,6 +78,10 @@ class FormatError(LightkeepError):
 
 class SourceChanged(FormatError):
     """A raw file changed while it was read."""
+
+
+class FramesAwaited(FormatError):
+    """An asdf came before the first frame of its dataset."""
 
 
 class MissingExtra(LightkeepError, ImportError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["ByteRange", "LazyValues", "load", "load_many", "plan", "worker_threads"]
 
 _SLACK = 0.05  # bytes fetched without need, to save requests
+_HELD = 64 << 20  # bytes that came and wait to be decoded, beside those under way
 LIMIT = 8 << 30  # bytes of samples that one array may have, unless the caller says otherwise
 
 
@@ -154,18 +156,34 @@ def _read(store: Store, ranges: Sequence[ByteRange]) -> None:
         return
     gets = [Get(part.array.key, part.start, part.stop, etag=part.array.etag) for part in ranges]
     pool = _decoders(os.getpid())
-    pending: list[Future[None]] = []
+    pending: deque[tuple[int, list[Future[None]]]] = deque()
+    held = 0
     received = store.stream(gets, return_errors=True)
     try:
         for number, reply in received:
-            body = _checked(store, ranges[number], reply)
-            pending.extend(_decode_range(pool, ranges[number], body))
-        for future in pending:
-            future.result()
+            part = ranges[number]
+            body = _checked(store, part, reply)
+            pending.append((part.stop - part.start, list(_decode_range(pool, part, body))))
+            held += part.stop - part.start
+            del reply, body  # the threads have it now, and let go of it
+            while held > _HELD:
+                held -= _finished(pending)
+        while pending:
+            _finished(pending)
     finally:
         received.close()
-        for future in pending:
-            future.cancel()
+        for _, futures in pending:
+            for future in futures:
+                future.cancel()
+
+
+def _finished(pending: deque[tuple[int, list[Future[None]]]]) -> int:
+    """Wait for the chunks of the range that came first; return its bytes."""
+    size, futures = pending[0]
+    for future in futures:
+        future.result()
+    pending.popleft()
+    return size
 
 
 def _checked(store: Store, part: ByteRange, reply: Any) -> Buffer:
@@ -206,8 +224,9 @@ def _decode_chunks(part: ByteRange, view: memoryview, chunks: Iterable[tuple[int
     array, fill = part.array, part.fill
     codec = codec_for(array.codec, np.dtype(array.dtype))
     grid = grid_shape(array.shape, array.chunks)
+    samples = np.empty(array.chunks, dtype=codec.dtype)  # memory is slow when it is new, so one for all
     for number, start, size in chunks:
-        samples = codec.decode(view[start : start + size], array.chunks, f"{array.key} chunk {number}")
+        codec.decode(view[start : start + size], samples, f"{array.key} chunk {number}")
         corner = np.unravel_index(number, grid)
         source, target = [], []
         for window, place, length in zip(fill.window, corner, array.chunks, strict=True):

@@ -139,7 +139,7 @@ def _time_range(coord: Coord, low: Any, high: Any, name: str, *, relative: bool)
     values = coord.values
     if not coord.size:
         return slice(0, 0)
-    if isinstance(values, TimeAxis):
+    if isinstance(values, TimeAxis) and values.rising:
         first, last = time_bounds(low, high, values.first, values.last, relative=relative)
         _in_order(first, last, low, high, name)
         start = 0 if first is None else values.find(first)

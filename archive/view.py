@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from archive.errors import Conflict, DamagedData, InvalidInput, NotFound, StoreTrouble
+from archive.errors import AccessDenied, Conflict, DamagedData, InvalidInput, NotFound, StoreTrouble
 from archive.index import layout
 from archive.index.commits import Commit
+from archive.index.dataset import dataset_named
 from archive.index.leaves import LeafEntry, LeafTable
 from archive.index.runs import Run, Spans, reach_of, runs_of
 from archive.index.snapshot import Snapshot
@@ -99,7 +100,7 @@ class View:
             bodies, current = replies[:count], replies[count]
             self._keep_leaves(leaves, replies[count + 1 :])
             leaves = []
-            left = [key for key, reply in zip(self._young, bodies, strict=True) if not isinstance(reply, NotFound)]
+            left = self._still_there(self._young, bodies)
             if isinstance(current, BaseException):
                 raise current
             if current is None and len(left) == count:
@@ -114,6 +115,22 @@ class View:
                 self.snapshot, self._etag = Snapshot.decode(current.data), current.etag
         if self._young is not None:
             raise StoreTrouble(f"{self.store.url}: the index changed under every one of {_ATTEMPTS} looks; try again")
+
+    def _still_there(self, keys: Sequence[str], replies: Sequence[Any]) -> list[str]:
+        """Return the keys of commits that are not gone.
+
+        S3 says 403 and not 404 of what is missing to who may not list all of a bucket, as anonymous readers
+        may not. So what is refused is looked for once more in the list of commits.
+        """
+        listed = None
+        if any(isinstance(reply, AccessDenied) for reply in replies):
+            listed = {entry.key for entry in self.store.entries(layout.COMMITS)}
+        return [
+            key
+            for key, reply in zip(keys, replies, strict=True)
+            if not isinstance(reply, NotFound)
+            and (not isinstance(reply, AccessDenied) or listed is None or key in listed)
+        ]
 
     # -- datasets -------------------------------------------------------------------------------
 
@@ -137,11 +154,7 @@ class View:
         NotFound
             There is none of this name.
         """
-        known = self.datasets()
-        if name not in known:
-            there = ", ".join(known) or "none yet"
-            raise NotFound(f"{name}: no such dataset in {self.store.url}; there are: {there}")
-        return known[name]
+        return dataset_named(name, self.datasets(), self.store.url)
 
     @property
     def commits(self) -> tuple[Commit, ...]:

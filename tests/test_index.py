@@ -164,6 +164,8 @@ def test_rows_go_through_a_commit_and_a_leaf_unchanged(made: list[Row]) -> None:
     assert again.datasets["fibre"].to_json() == DATASET.to_json()
     entry, body = encode_leaf(again.rows, DATASET)
     table = LeafTable(entry, body, DATASET)
+    for _ in range(2):  # made, and kept
+        assert [table.row(number) for number in range(len(table))] == table.rows()
     expected = sorted(made, key=lambda one: (one.time.first, one.id))
     assert [plain(one) for one in table.rows()] == [plain(one) for one in expected]
     assert [plain(table.row(n)) for n in range(len(table))] == [plain(one) for one in expected]

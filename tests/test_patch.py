@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import pickle
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -235,3 +236,111 @@ def test_times_are_told_without_needless_zeros() -> None:
 def test_unordered_coordinates_are_selected_by_value() -> None:
     patch = lk.Patch(np.arange(4), {"x": np.array([3, 1, 0, 2])}, ("x",))
     assert patch.select(x=(1, 2)).data.tolist() == [1, 3]
+
+
+STEPS = TIME[0] + np.array([0, 9, 3, 4, 7, 2]) * np.timedelta64(1, "s")
+
+
+@pytest.mark.parametrize(
+    "stamps", [STEPS, np.sort(STEPS), np.sort(STEPS)[::-1]], ids=["unordered", "rising", "falling"]
+)
+def test_times_in_any_order_are_selected_by_value(stamps: np.ndarray) -> None:
+    patch = lk.Patch(np.arange(6), {"time": stamps, "shot": ("time", stamps[::-1])}, ("time",))
+    first, second = (TIME[0] + np.timedelta64(seconds, "s") for seconds in (3, 7))
+    for name in ("time", "shot"):
+        held = patch.get_array(name)
+        assert (patch.coords[name].min(), patch.coords[name].max()) == (held.min(), held.max())
+        for low, high in ((first, second), (None, second), (first, None)):
+            inside = (held >= (low or held.min())) & (held <= (high or held.max()))
+            assert patch.select(**{name: (low, high)}).data.tolist() == np.flatnonzero(inside).tolist()
+        near_ends = patch.select(**{name: (2, -2)}, relative=True)
+        assert near_ends.data.tolist() == np.flatnonzero((held >= STEPS[5]) & (held <= STEPS[4])).tolist()
+        with pytest.raises(InvalidInput, match="ends before it starts"):
+            patch.select(**{name: (second, first)})
+    ordered = patch.sort_coords("time")
+    assert ordered.get_array("time").tolist() == np.sort(stamps).tolist()
+    assert ordered.data.tolist() == np.argsort(stamps).tolist()
+
+
+def test_times_that_fall_back_are_neither_cut_nor_merged() -> None:
+    falling = lk.Patch(np.arange(6), {"time": np.sort(STEPS)[::-1]}, ("time",))
+    later = falling.update_coords(time_min="2020-01-01")
+    assert lk.spool([falling]).chunk(time=None)[0].equals(falling)
+    with pytest.raises(InvalidInput, match=r"times that fall back cannot be cut into chunks; sort_coords\('time'\)"):
+        len(lk.spool([falling]).chunk(time=2))
+    with pytest.raises(InvalidInput, match="Patches whose times fall back cannot be merged"):
+        len(lk.spool([falling, later]).chunk(time=None))
+
+
+def test_a_patch_of_nothing_has_no_first_and_no_last_value(patch: lk.Patch) -> None:
+    empty = patch.select(time=slice(0, 0), distance=slice(0, 0), samples=True)
+    assert np.isnat(empty.coords["time"].min())
+    assert empty.coords["time"].max().dtype == TIME.dtype
+    assert np.isnan(empty.coords["distance"].max())
+    assert empty.select(time=("2016", None)).shape == (0, 0)
+
+
+def test_coordinates_are_arrays_and_are_compared_by_value(patch: lk.Patch) -> None:
+    coord = patch.get_coord("distance")
+    assert len(coord) == 5
+    assert np.array_equal(coord.data, np.arange(5) * 2.5)
+    assert np.array_equal(np.asarray(patch.get_coord("time"), dtype="M8[ms]"), TIME.astype("M8[ms]"))
+    holes = patch.update_coords(depth=np.array([1, np.nan, 3, 4, 5]))
+    assert holes.coords == patch.update_coords(depth=np.array([1, np.nan, 3, 4, 5])).coords
+    assert holes.coords != patch.coords
+    assert patch.coords != "coords"
+    assert not patch.equals("patch")
+    assert not patch.equals(patch.update_coords(distance=np.arange(5)))
+    assert patch.update_coords(mark=(("distance",), np.arange(5))).coords["mark"].dims == ("distance",)
+    assert patch.update_coords(mark=((), 3)).coords["mark"].dims == ()
+    assert patch.update_coords(depth=np.arange(5) * get_quantity("km")).coords["depth"].units == "kilometer"
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda p: lk.Patch(np.zeros(2), {"x": np.arange(2)}), r"plain coordinates needs dims=\(\.\.\.\)"),
+        (lambda p: lk.Patch(np.zeros(2), {"y": np.arange(2)}, ("x",)), "the dim 'x' has no coordinate"),
+        (lambda p: p.update_coords(mark=("depth", np.zeros(3))), "'mark' lies along 'depth', which is no dim"),
+        (
+            lambda p: p.update_coords(mark=("distance", np.zeros(3))),
+            "'mark' has 3 values along 'distance', which has 5",
+        ),
+        (
+            lambda p: p.update_coords(mark=(("time", "distance"), np.zeros((100, 5)))),
+            "mark lies along time, distance, but a coordinate lies along one dim",
+        ),
+        (lambda p: p.get_axis("height"), "height: no such dim; there are time, distance"),
+        (lambda p: p.update_coords(mark=(None, 3)).select(mark=3), "mark lies along no single dim"),
+        (lambda p: p.update_coords(mark=("distance", [*"abcde"]), mark_min=3), "mark holds no numbers and cannot be"),
+        (lambda p: lk.spool([p]).concatenate(distance=None), r"concatenate\(time=None\) puts Patches one after"),
+        (lambda p: lk.spool([p]).concatenate(time=3), r"concatenate\(time=None\) puts Patches one after"),
+        (lambda p: len(lk.spool([p, p.select(distance=(0, 5))]).concatenate(time=None)), "other dims or channels"),
+        (lambda p: lk.spool([]).stack(), "there are no Patches to stack"),
+        (lambda p: lk.spool([p, p.select(distance=(0, 5))]).stack(), r"\(100, 5\) and \(100, 3\) cannot be stacked"),
+        (lambda p: lk.spool([p]).overlaps(), "this Spool is over none"),
+    ],
+)
+def test_parts_that_do_not_fit_together_say_so(patch: lk.Patch, call: Callable[[lk.Patch], object], said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        call(patch)
+
+
+def test_results_are_not_written_into_arrays(patch: lk.Patch) -> None:
+    for call in (lambda: np.add(patch, 1, out=np.zeros(patch.shape)), lambda: np.multiply.outer(patch, patch)):
+        with pytest.raises(TypeError, match="returned NotImplemented"):
+            call()
+
+
+def test_open_selectors_choose_every_patch(patch: lk.Patch) -> None:
+    spool = lk.spool([patch])
+    for selectors in (
+        {"station": None},
+        {"station": ...},
+        {"time": slice("2016", "2017")},
+        {"time": slice(None, None)},
+    ):
+        assert len(spool.select(**selectors)) == 1  # type: ignore[arg-type]
+    assert len(spool.select(time=slice("2017", None))) == 0
+    assert spool != [patch]
+    assert len(lk.spool([]).concatenate(time=None)) == 0

@@ -267,3 +267,144 @@ def test_processes_get_the_same_patches_of_a_folder(tmp_path: Any) -> None:
     assert len(arrays) == len(spool) > 5
     for array, patch in zip(arrays, spool, strict=True):
         assert np.array_equal(array, patch.data)
+
+
+ORIGIN = np.datetime64(START, "ns")
+TICK = np.timedelta64(4, "ms")
+
+
+def plain(first: int, count: int = 10, beside: Any = None, step: int = 1, **attrs: Any) -> lk.Patch:
+    """Return samples that are their own numbers, counted in steps of 4 ms; beside them what is made of the numbers."""
+    numbers = first + np.arange(count)
+    coords: dict[str, Any] = {"time": ORIGIN + numbers * step * TICK, "distance": np.arange(2.0)}
+    if beside is not None:
+        coords["other"] = ("time", beside(numbers))
+    return lk.Patch(np.stack([numbers, -numbers], 1).astype(float), coords, ("time", "distance"), attrs)
+
+
+BESIDE: dict[str, tuple[Any, Any]] = {
+    "times": (lambda n: ORIGIN + n * TICK + np.timedelta64(7, "us"), lambda n: ORIGIN + n * TICK),
+    "fractions": (lambda n: n * 1.5 - 3, lambda n: np.full(len(n), np.nan)),
+    "whole numbers": (lambda n: n % 7, lambda n: np.full(len(n), np.nan)),
+    "durations": (lambda n: n * TICK, lambda n: np.full(len(n), np.timedelta64("NaT", "ns"))),
+    "texts": (lambda n: np.array([f"shot {k}" for k in n]), lambda n: np.full(len(n), "")),
+    "bytes": (lambda n: np.array([b"shot %d" % k for k in n]), lambda n: np.full(len(n), b"")),
+}
+
+
+@pytest.mark.parametrize("kind", BESIDE)
+def test_what_lies_beside_time_is_joined_as_it_is(kind: str) -> None:
+    made, nothing = BESIDE[kind]
+    numbers = np.arange(20)
+    (both,) = lk.spool([plain(0, beside=made), plain(10, beside=made)]).chunk(time=None)
+    np.testing.assert_array_equal(both.get_array("other"), made(numbers))
+    assert both.get_array("other").dtype == made(numbers).dtype
+    (half,) = lk.spool([plain(0, beside=made), plain(10)]).chunk(time=None)
+    np.testing.assert_array_equal(half.get_array("other")[:10], made(numbers[:10]))
+    np.testing.assert_array_equal(half.get_array("other")[10:], nothing(numbers[10:]))
+    (filled,) = lk.spool([plain(0, beside=made), plain(12, 8, beside=made)]).chunk(time=None, fill_value=-1)
+    np.testing.assert_array_equal(filled.data[:, 0], [*range(10), -1, -1, *range(12, 20)])
+    other = filled.get_array("other")
+    np.testing.assert_array_equal(other[[*range(10), *range(12, 20)]], made(np.delete(numbers, [10, 11])))
+    np.testing.assert_array_equal(other[10:12], nothing(numbers[10:12]))
+
+
+def test_times_beside_time_are_taken_apart_without_being_read() -> None:
+    made = BESIDE["times"][0]
+    (both,) = lk.spool([plain(0, beside=made), plain(10, beside=made)]).chunk(time=None)
+    wanted = made(np.arange(20))
+    for key in (
+        slice(3, 15),
+        slice(15, 3),
+        slice(1, None, 4),
+        slice(None, None, -1),
+        np.array([2, 19, 11]),
+        wanted > made(8),
+    ):
+        part = both.coords["other"][key]
+        np.testing.assert_array_equal(part.to_numpy(), wanted[key])
+        assert part.size == len(wanted[key])
+    assert both.coords["other"].values[7] == wanted[7]
+    picked = both.select(other=(made(4), made(8)))
+    assert picked.data[:, 0].tolist() == [4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize("kind", ["times", "durations", "texts", "bytes"])
+def test_coordinates_of_other_kinds_or_units_are_not_joined(kind: str) -> None:
+    numbers = BESIDE["fractions"][0]
+    others = [plain(10, beside=made) for made in (BESIDE[kind][0], BESIDE["texts" if kind == "bytes" else "bytes"][0])]
+    for last in (others[0], plain(10, beside=numbers).set_units(other="m")):
+        with pytest.raises(InvalidInput, match=r"other is another kind of coordinate.*drop_coords\('other'\) first"):
+            len(lk.spool([plain(0, beside=numbers), last]).chunk(time=None))
+    with pytest.raises(InvalidInput, match="other is another kind of coordinate"):
+        len(lk.spool([plain(0, beside=BESIDE[kind][0]), others[1]]).chunk(time=None))
+
+
+def test_numbers_of_other_types_are_joined_but_integers_are_not_rounded() -> None:
+    whole, fractions = BESIDE["whole numbers"][0], BESIDE["fractions"][0]
+    (both,) = lk.spool([plain(0, beside=whole), plain(10, beside=fractions)]).chunk(time=None)
+    np.testing.assert_array_equal(both.get_array("other")[:10], whole(np.arange(10)))
+    np.testing.assert_array_equal(both.get_array("other")[10:], fractions(np.arange(10, 20)))
+
+    def large(numbers: Any) -> Any:
+        return numbers + (1 << 60)
+
+    (both,) = lk.spool([plain(0, beside=large), plain(10, beside=large)]).chunk(time=None)
+    np.testing.assert_array_equal(both.get_array("other"), large(np.arange(20)))
+    for last in (plain(10), plain(10, beside=fractions), plain(10, beside=lambda n: n.astype("u8"))):
+        with pytest.raises(InvalidInput, match=r"other has integers beyond 2\*\*53.*drop_coords\('other'\) first"):
+            len(lk.spool([plain(0, beside=large), last]).chunk(time=None))
+
+
+@pytest.mark.parametrize(
+    ("patches", "wanted"),
+    [
+        ([plain(0), plain(2, 3), plain(8, 5)], [range(13)]),
+        ([plain(0), plain(5, 10, step=2)], [range(10), range(5, 15)]),
+        ([plain(0), plain(10, 0)], [range(10)]),
+        ([plain(0, 0).transpose()], []),
+    ],
+    ids=["within another", "other steps", "empty", "empty along the last dim"],
+)
+def test_patches_are_merged_where_they_share_a_step(patches: list[lk.Patch], wanted: list[range]) -> None:
+    merged = lk.spool(patches).chunk(time=None)
+    assert [patch.data[:, 0].tolist() for patch in merged] == [list(one) for one in wanted]
+
+
+def test_patches_are_merged_alike_whatever_the_order_of_their_dims() -> None:
+    patches = [plain(0), plain(2, 3), plain(5)]
+    (along,) = lk.spool(patches).chunk(time=None)
+    (across,) = lk.spool([patch.transpose() for patch in patches]).chunk(time=None)
+    assert across.dims == ("distance", "time")
+    same(across.transpose(), stamps_of(along), along.data)
+    assert along.data[:, 0].tolist() == list(range(15))
+
+
+def test_chunks_are_taken_by_slices_and_there_are_none_of_nothing() -> None:
+    chunks = lk.spool([plain(0)]).chunk(time=np.timedelta64(12, "ms"))
+    assert [patch.data[:, 0].tolist() for patch in chunks[1:]] == [[3, 4, 5], [6, 7, 8]]
+    partial = lk.spool([plain(0)]).chunk(time=np.timedelta64(12, "ms"), keep_partial=True)
+    assert [len(patch) for patch in partial] == [3, 3, 3, 1]
+    assert len(lk.spool([plain(0).select(distance=slice(0, 0), samples=True)]).chunk(distance=1)) == 0
+    with pytest.raises(IndexError, match="2"):
+        chunks[1:][2]
+
+
+@pytest.mark.parametrize(
+    ("patch", "chunk", "said"),
+    [
+        (plain(0).update_coords(distance=np.array([3.0, 1.0])), {"distance": 1}, "only a coordinate of rising numbers"),
+        (plain(0).update_coords(distance=np.array(["a", "b"])), {"distance": 1}, "only a coordinate of rising numbers"),
+        (plain(0).update_coords(time=np.arange(10.0)), {"time": None}, "without a time coordinate of points in time"),
+        (plain(0), {"distance": "long"}, "distance='long' is no length; give a number"),
+        (plain(0), {"distance": np.nan}, "distance=nan is no length that ends"),
+        (plain(0), {"distance": np.inf}, "distance=inf is no length that ends"),
+        (plain(0), {"distance": 0}, "chunks have a positive length, not 0"),
+        (plain(0), {"depth": 2}, "depth: not every Patch has this dim"),
+        (plain(0), {"distance": 1, "overlap": 1}, "an overlap of 1 is not shorter than the chunks of 1"),
+        (plain(0), {"time": None, "conflict": "keep"}, "conflict='keep': one of 'raise', 'drop', 'keep_first'"),
+    ],
+)
+def test_chunks_that_make_no_sense_say_so(patch: lk.Patch, chunk: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        len(lk.spool([patch]).chunk(**chunk))

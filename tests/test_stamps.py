@@ -234,3 +234,33 @@ def test_a_number_outside_the_axis_is_refused() -> None:
             axis.at(index)
     with pytest.raises(InvalidInput):
         axis.take(np.array([1, 3]))
+
+
+def test_an_axis_tells_whether_its_stamps_share_a_step_and_rise() -> None:
+    slow = TimeAxis.line(20, Fraction(8), 3)
+    mixed = TimeAxis.concatenate([TimeAxis.line(0, Fraction(4), 5), slow])
+    assert mixed.step is None
+    assert mixed.typical_step == 4
+    assert mixed.rising
+    assert not TimeAxis.concatenate([slow, TimeAxis.line(0, Fraction(4), 5)]).rising
+    assert TimeAxis.empty().rising
+    assert repr(TimeAxis.empty()) == "TimeAxis(empty)"
+    assert TimeAxis.empty() != "empty"
+
+
+def test_stamps_that_stand_still_are_found_before_and_after_all_of_them() -> None:
+    axis = TimeAxis.line(100, Fraction(0), 3)
+    assert [axis.find(stamp) for stamp in (99, 100, 101)] == [0, 0, 3]
+    assert [axis.find(stamp, "right") for stamp in (99, 100, 101)] == [0, 3, 3]
+
+
+def test_a_step_that_64_bits_cannot_hold_is_the_nearest_that_they_can() -> None:
+    step = Fraction(10**15 + 1, 10**9 + 7)
+    axis = TimeAxis.line(0, step, 1000)
+    assert axis.to_ns().tolist() == [round(number * step) for number in range(1000)]
+
+
+@pytest.mark.parametrize(("step", "size"), [(-1, 3), (1, -3)])
+def test_an_axis_neither_falls_nor_ends_before_it_starts(step: int, size: int) -> None:
+    with pytest.raises(InvalidInput, match=f"a positive step and size, not {step} ns and {size}"):
+        TimeAxis.line(0, Fraction(step), size)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archive.coords import Coord, Explicit, Linear, TimeAxis
+from archive.errors import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from archive.model import Scalar
 
-__all__ = ["Dataset", "coord_from_json", "coord_to_json"]
+__all__ = ["Dataset", "coord_from_json", "coord_to_json", "dataset_named"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +114,19 @@ class Dataset:
                 "chunks": tuple(data["chunks"]),
             }
         )
+
+
+def dataset_named(name: str, there: Mapping[str, Dataset], url: str) -> Dataset:
+    """Return one of the datasets that an archive has.
+
+    Raises
+    ------
+    NotFound
+        There is none of this name.
+    """
+    if name not in there:
+        raise NotFound(f"{name}: no such dataset in {url}; there are: {', '.join(there) or 'none'}")
+    return there[name]
 
 
 def coord_to_json(coord: Coord) -> dict[str, Any]:

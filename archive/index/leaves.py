@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["LEAF_ROWS", "LeafEntry", "LeafTable", "encode_leaf", "leaf_rows"]
 
 LEAF_ROWS = 2000
+_KEPT = 16  # rows of a leaf that stay whole; each names every chunk of its granule
 _FRAME_ROWS = 48  # each with the headers of some hundred frames
 _RUNS_KEPT = 32
 _WIDE = ("lengths", "sources", "form", "frames")  # the first columns, which only reading samples and folding need
@@ -237,6 +238,7 @@ class LeafTable:
 
         self.entry, self.dataset = entry, dataset
         self.narrow = narrow
+        self._whole: dict[int, Row] = {}
         body = bytes(data)
         if (_narrow_digest(body) if narrow else hashlib.sha256(body).hexdigest()) != (
             entry.narrow_sha256 if narrow else entry.sha256
@@ -287,9 +289,14 @@ class LeafTable:
             yield from (value.hex() for value in values or ())
 
     def row(self, number: int) -> Row:
-        """Return one row whole."""
-        record = self._table.slice(number, 1).to_pylist()[0]
-        return self._row(record)
+        """Return one row whole; some are kept, since who looks at a place looks at it again. Safe in threads."""
+        row = self._whole.get(number)
+        if row is None:
+            row = self._row(self._table.slice(number, 1).to_pylist()[0])
+            if len(self._whole) >= _KEPT:
+                self._whole = {}
+            self._whole[number] = row
+        return row
 
     def rows(self) -> list[Row]:
         """Return every row."""

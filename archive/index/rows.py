@@ -129,6 +129,11 @@ class Row:
     frames: str | None = None
 
     @property
+    def identity(self) -> tuple[str, str]:
+        """What no two rows of an archive share; the id alone may be that of one that this stands for."""
+        return self.id, self.key
+
+    @property
     def samples(self) -> int:
         """Number of samples along time, or of frames: as many as its sources gave."""
         return self.time.size if self.frames is None else len(self.sources)

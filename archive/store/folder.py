@@ -12,6 +12,7 @@ import asyncio
 import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["FolderBackend"]
 
 _PAGE = 1000
-_MOST_THREADS = 32
+_MOST_THREADS = 8  # each keeps memory of its own
 _ONE_READ = 1 << 30  # Linux moves at most 2 GiB in one call
 # File systems without hard links (exFAT, some FUSE and network mounts) answer a link with these.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
@@ -112,7 +113,8 @@ class FolderBackend:
             else:
                 self._create(path, temporary, key)
             written = _entry(key, temporary.stat() if temporary.exists() else path.stat())
-        sync_folder(path.parent)
+        with suppress(FileNotFoundError):  # another has removed the object since, as the last of its folder
+            sync_folder(path.parent)
         return written.etag or ""
 
     def _create(self, path: Path, temporary: Path, key: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+from functools import partial
 from typing import TYPE_CHECKING
 
 from archive.errors import LightkeepError, StoreTrouble
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["gather", "stream", "wave"]
 
-# Answers that may wait for a slow reader, beyond those in flight; bounds the memory.
-_WAITING = 64
+# Bytes that are asked for, or have come and wait for a slow reader; one larger answer comes alone.
+_ROOM = 128 << 20
 
 type Answer = Object | list[Entry] | LightkeepError | None
 type _Arrival = tuple[int, Object | Exception | None]
@@ -61,7 +62,8 @@ def stream(engine: Engine, gets: Sequence[Get], *, return_errors: bool) -> Gener
     """
     # Filled by the loop's thread, read by the caller's.
     arrived: queue.SimpleQueue[_Arrival] = queue.SimpleQueue()
-    room = asyncio.Semaphore(engine.width + _WAITING)
+    # To wake the loop takes as long as to decode a small chunk, so only where something may wait for it.
+    room = _Room(_ROOM) if sum(map(_size, gets)) > _ROOM else None
     future = loop.start(_fill(engine, gets, arrived, room))
     future.add_done_callback(lambda _: arrived.put((-1, StoreTrouble("reading was cancelled"))))
     try:
@@ -69,15 +71,39 @@ def stream(engine: Engine, gets: Sequence[Get], *, return_errors: bool) -> Gener
             number, answer = arrived.get()
             if isinstance(answer, Exception) and not (return_errors and isinstance(answer, LightkeepError)):
                 raise answer
-            loop.call(room.release)
             yield number, answer
+            if room is not None:
+                loop.call(partial(room.leave, _size(gets[number])))
     finally:
         future.cancel()
 
 
-async def _fill(
-    engine: Engine, gets: Sequence[Get], arrived: queue.SimpleQueue[_Arrival], room: asyncio.Semaphore
-) -> None:
+class _Room:
+    """Bytes that may be under way at once; used inside the loop only."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._taken = limit, 0
+        self._left = asyncio.Event()
+
+    async def enter(self, size: int) -> None:
+        """Wait until there is room for `size` bytes, or for anything at all."""
+        while self._taken and self._taken + size > self._limit:
+            self._left.clear()
+            await self._left.wait()
+        self._taken += size
+
+    def leave(self, size: int) -> None:
+        """Give room back."""
+        self._taken -= size
+        self._left.set()
+
+
+def _size(request: Get) -> int:
+    """Return the bytes to expect: a whole object, whose size nobody knows yet, counts as 2 MiB."""
+    return _ROOM // 64 if request.stop is None else request.stop - (request.start or 0)
+
+
+async def _fill(engine: Engine, gets: Sequence[Get], arrived: queue.SimpleQueue[_Arrival], room: _Room | None) -> None:
     async def one(number: int, request: Get) -> None:
         try:
             arrived.put((number, await engine.get(request)))
@@ -87,7 +113,8 @@ async def _fill(
     tasks: list[asyncio.Task[None]] = []
     try:
         for number, request in enumerate(gets):
-            await room.acquire()
+            if room is not None:
+                await room.enter(_size(request))
             tasks.append(asyncio.create_task(one(number, request)))
         await gather(tasks)
     finally:

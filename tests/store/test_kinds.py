@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from archive.errors import (
     UnsafeStore,
 )
 from archive.store import Get, open_store, probe
+from archive.store.writing import sync_folder
 
 
 @contextmanager
@@ -85,6 +88,19 @@ def test_a_file_system_without_links_keeps_the_promises(tmp_path: Path, monkeypa
     store.create("one", b"1")
     with pytest.raises(Conflict):
         store.create("one", b"2")
+
+
+def test_an_object_whose_folder_another_removes_was_put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, other = open_store(tmp_path), open_store(tmp_path)
+
+    def deleted_first(folder: Path) -> None:
+        monkeypatch.setattr("archive.store.folder.sync_folder", sync_folder)
+        other.delete(["commits/one"])
+        assert not folder.exists()
+        sync_folder(folder)
+
+    monkeypatch.setattr("archive.store.folder.sync_folder", deleted_first)
+    assert store.create("commits/one", b"1")
 
 
 def test_other_trouble_of_a_link_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,15 +246,48 @@ LIES: list[tuple[str, Callable[..., Any], str]] = [
     ("get_many", lambda store, gets: [store.get(get.key) for get in gets], "range"),
     ("entries", lambda store, prefix: [], "listing"),
     ("delete", lambda store, keys: None, "compare-and-swap"),
+    (
+        "create",
+        lambda store, key, data: store._put(key, data) if data == b"later" else store.real.create(key, data),
+        "put-if-absent: an object that existed was overwritten",
+    ),
+    (
+        "get",
+        lambda store, key: replace(store.real.get(key), data=b"another"),
+        "put-if-absent: the object that stayed is not the one whose writer won",
+    ),
+    (
+        "swap",
+        lambda store, key, data, etag: store.real.swap(key, data, etag) + "x",
+        "compare-and-swap: the object that stayed is not the one whose writer won",
+    ),
+    (
+        "swap",
+        lambda store, key, data, etag: store._put(key, data) if data == b"stale" else store.real.swap(key, data, etag),
+        "compare-and-swap: a writer with a stale ETag won",
+    ),
+    ("get_if_changed", lambda store, key, etag: None, "conditional read: a changed object was called unchanged"),
+    (
+        "get_many",
+        lambda store, gets: store.real.get_many([replace(get, etag=None) for get in gets]),
+        "conditional read: a range of another version was sent",
+    ),
+    (
+        "delete",
+        lambda store, keys: None if keys[0].endswith("listed") else store.real.delete(keys),
+        "listing: an object that was just deleted is still in it",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("method", "lie", "promise"), LIES, ids=[lie[0] for lie in LIES])
+@pytest.mark.parametrize(
+    ("method", "lie", "promise"), LIES, ids=[f"{lie[0]} {number}" for number, lie in enumerate(LIES)]
+)
 def test_each_broken_promise_is_named(method: str, lie: Callable[..., Any], promise: str) -> None:
-    honest = open_store(f"memory://lies-{method}")
+    honest = open_store(f"memory://{secrets.token_hex(6)}")
 
     class Liar:
-        url, writable = "memory://liar", True
+        url, writable, real = "memory://liar", True, honest
 
         def __getattr__(self, name: str) -> Any:
             return getattr(honest, name)

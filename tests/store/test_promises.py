@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -196,6 +197,17 @@ def test_a_stream_that_is_closed_early_stops(store: Store) -> None:
     stream.close()
     assert store.counts.gets < 1000
     assert bytes(store.get("one").data) == b"1"
+
+
+def test_a_stream_waits_for_a_slow_reader() -> None:
+    store = open_store("memory://slow")
+    size = 16 << 20
+    store.create("one", bytes(size))
+    stream = store.stream([Get("one", 0, size)] * 40)
+    next(stream)
+    time.sleep(0.5)
+    assert store.counts.bytes_read <= 128 << 20
+    assert len(list(stream)) == 39
 
 
 def test_listings_are_sorted_and_follow_writes_and_deletes(store: Store) -> None:

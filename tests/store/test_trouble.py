@@ -96,7 +96,9 @@ def test_a_lost_answer_does_not_hide_another_writer(
     assert other.get("current").etag == second
 
 
-@pytest.mark.parametrize("fault", ["slowdown", "reset", "cut", "drop", "stall", "freeze"])
+@pytest.mark.parametrize(
+    "fault", ["slowdown", "reset", "cut", "drop", "stall", pytest.param("freeze", marks=pytest.mark.prove)]
+)
 def test_what_passes_is_repeated(behind: Store, proxy: FaultProxy, fault: str) -> None:
     body = secrets.token_bytes(300_000)
     proxy.set(**{fault: 1.0}, times=1)
@@ -156,7 +158,7 @@ def test_a_stalled_connection_costs_a_bounded_time(
         started = time.monotonic()
         with pytest.raises(StoreTrouble, match="no progress in time"):
             store.get("one")
-        assert 1.0 <= time.monotonic() - started < 3.0
+        assert 1.0 <= time.monotonic() - started < 10
 
 
 def test_the_time_for_repeats_is_bounded(s3_url: str, proxy_options: dict[str, Any], proxy: FaultProxy) -> None:
@@ -165,12 +167,12 @@ def test_the_time_for_repeats_is_bounded(s3_url: str, proxy_options: dict[str, A
     started = time.monotonic()
     with pytest.raises(StoreTrouble, match="SlowDown"):
         store.get("one")
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < 10
 
 
 @pytest.mark.slow
 def test_a_slow_line_is_no_stalled_one(s3_url: str, proxy_options: dict[str, Any], proxy: FaultProxy) -> None:
-    store = open_store(s3_url, storage_options={**proxy_options, "stall_seconds": 1.0, "max_retries": 0})
+    store = open_store(s3_url, storage_options={**proxy_options, "stall_seconds": 3.0, "max_retries": 0})
     body = secrets.token_bytes(4_000_000)
     proxy.set(rate=1e6)
     started = time.monotonic()
