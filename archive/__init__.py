@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from archive.catalog import open, open_raw, read, spool  # noqa: A004 - lk.open is the archive's own
     from archive.coords import Coord
     from archive.cube import Cube
-    from archive.examples import get_example_patch, get_example_spool
+    from archive.examples import get_example_cube, get_example_patch, get_example_spool
     from archive.exchange.with_dascore import from_dascore
     from archive.exchange.with_obspy import from_obspy
     from archive.exchange.with_pandas import from_dataframe
@@ -30,6 +30,7 @@ __all__ = [
     "from_dataframe",
     "from_obspy",
     "from_xarray",
+    "get_example_cube",
     "get_example_patch",
     "get_example_spool",
     "open",
@@ -49,6 +50,7 @@ _HOMES = {
     "from_dataframe": "archive.exchange.with_pandas",
     "from_obspy": "archive.exchange.with_obspy",
     "from_xarray": "archive.xarray",
+    "get_example_cube": "archive.examples",
     "get_example_patch": "archive.examples",
     "get_example_spool": "archive.examples",
     "open": "archive.catalog",

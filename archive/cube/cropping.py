@@ -55,7 +55,7 @@ def _by_name(wcs: CubeWcs, names: Sequence[str], point: Sequence[Any], number: i
     for place, coordinate in enumerate(point):
         if coordinate is None:
             continue
-        found = [name for name in names if isinstance(coordinate, wcs.world_axis_object_classes[name][0])]
+        found = [name for name in names if _is_of(coordinate, wcs.world_axis_object_classes[name][0])]
         name = found[0] if found else names[place] if len(point) == len(names) else None
         if name is None:
             raise InvalidInput(f"{coordinate!r} in point {number} is none of the coordinates {', '.join(names)}")
@@ -63,6 +63,17 @@ def _by_name(wcs: CubeWcs, names: Sequence[str], point: Sequence[Any], number: i
             raise InvalidInput(f"point {number} has a {name} coordinate twice")
         given[name] = coordinate
     return given
+
+
+def _is_of(coordinate: Any, cls: type[Any]) -> bool:
+    """Return whether a coordinate is of a class; a plain quantity of length is a wavelength."""
+    if isinstance(coordinate, cls):
+        return True
+    return (
+        cls.__name__ == "SpectralCoord"
+        and getattr(coordinate, "unit", None) is not None
+        and (coordinate.unit.physical_type == "length")
+    )
 
 
 def _in_frame(coordinate: Any, kind: tuple[Any, ...]) -> Any:

@@ -279,6 +279,12 @@ class Cube:
             raise InvalidInput("this Cube is no tile of a mosaic")
         return self.meta["tiles"]()
 
+    def mosaic(self, *key: Any, **options: Any) -> Cube:
+        """Return all tiles at one index on one grid of the sky, as `mosaic(3)`; `archive.cube.mosaic` says the rest."""
+        from archive.cube.mosaic import mosaic_of
+
+        return mosaic_of([tile[key] if key else tile for tile in self.tiles.compressed()], **options)
+
     @property
     def inventory(self) -> Any:
         """The data centre's inventory record of the dataset, `None` where there is none."""
@@ -376,8 +382,8 @@ class Cube:
         ----------
         points
             Coordinates as `pixel_to_world` returns them, told apart by their class: any subset in any order,
-            time only, wavelength only, sky only. `None` stands for one that does not matter; text for a
-            Stokes parameter, or a plain quantity for a wavelength, stands in its place among all of them.
+            time only, wavelength only (a quantity of length is one), sky only. `None` stands for one that does
+            not matter; text for a Stokes parameter stands in its place among all of them.
         keepdims
             Keep axes of which one pixel is left.
 

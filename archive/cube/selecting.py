@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,7 +87,8 @@ def _matches(values: NDArray[Any], wanted: Any) -> NDArray[np.bool_]:
     from fnmatch import fnmatchcase
 
     if isinstance(wanted, (list, set, frozenset, np.ndarray)):
-        return np.asarray(np.logical_or.reduce([_matches(values, one) for one in wanted]), dtype=bool)
+        none = np.zeros(len(values), dtype=bool)
+        return np.asarray(np.logical_or.reduce([none, *(_matches(values, one) for one in wanted)]), dtype=bool)
     if isinstance(wanted, tuple) and len(wanted) == _PAIR:
         low, high = (None if is_open(bound) else bound for bound in wanted)
         return np.array([_between(value, low, high) for value in values.tolist()], dtype=bool)
@@ -141,21 +143,27 @@ def _along(cube: Cube, kind: str, inside: Any) -> Cube | None:
 
 
 def _wavelength(cube: Cube, wanted: Any) -> Cube | None:
-    import astropy.units as u
-
     if not isinstance(wanted, tuple) or len(wanted) != _PAIR:
         raise InvalidInput(f"wavelength={wanted!r}: give a pair, as in wavelength=(630.1 * u.nm, 630.3 * u.nm)")
     units = dict(_units(cube.wcs))
     unit = units.get("spectral", "nm")
-    low, high = (
-        None if is_open(bound) else float(bound.to_value(u.Unit(unit))) if hasattr(bound, "to_value") else float(bound)
-        for bound in wanted
-    )
+    low, high = (None if is_open(bound) else _in_unit(bound, unit) for bound in wanted)
     return _along(
         cube,
         "spectral",
         lambda values: (values >= (-np.inf if low is None else low)) & (values <= (np.inf if high is None else high)),
     )
+
+
+def _in_unit(bound: Any, unit: str) -> float:
+    import astropy.units as u
+
+    try:
+        return float(bound.to_value(u.Unit(unit)) if hasattr(bound, "to_value") else bound)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"wavelength: {bound!r} is neither a number of {unit} nor a length as 630.1 * u.nm"
+        ) from error
 
 
 def _units(wcs: CubeWcs) -> list[tuple[str, str]]:
@@ -164,7 +172,7 @@ def _units(wcs: CubeWcs) -> list[tuple[str, str]]:
 
 
 def _stokes(cube: Cube, wanted: Any) -> Cube | None:
-    letters = [wanted] if isinstance(wanted, str) and wanted in _STOKES else list(wanted)
+    letters = list(wanted) if isinstance(wanted, Iterable) else [wanted]
     if unknown := [letter for letter in letters if letter not in _STOKES]:
         raise InvalidInput(f"stokes={unknown[0]!r}: there are {', '.join(_STOKES)}")
     numbers = [_STOKES[letter] for letter in letters]
@@ -206,7 +214,11 @@ def _sky(cube: Cube, wanted: Sequence[Any]) -> Cube | None:
 
 def _corner(wcs: CubeWcs, found: Sequence[int], corner: Any) -> list[float]:
     if not hasattr(corner, "transform_to"):
-        return [float(value) for value in corner]
+        try:
+            longitude, latitude = (float(value) for value in corner)
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(f"sky: {corner!r} is neither a SkyCoord nor a pair of numbers") from error
+        return [longitude, latitude]
     frame = wcs.world_axis_object_classes["celestial"][2]["frame"]
     here = corner.transform_to(frame)
     return [float(wcs.world_axis_object_components[number][2](here)) for number in found]

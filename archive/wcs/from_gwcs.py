@@ -275,7 +275,7 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, Time) and value.isscalar:
         return _time(value)
-    if isinstance(value, u.Quantity) and value.isscalar:
+    if isinstance(value, u.Quantity) and value.isscalar and value.dtype.names is None:  # a place on Earth has names
         return {"quantity": [float(value.value), value.unit.to_string()]}
     if type(value).__name__ == "HeliographicStonyhurst" and value.has_data and value.isscalar:
         data = value.data

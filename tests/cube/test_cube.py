@@ -308,6 +308,35 @@ def test_what_cannot_be_is_one_clear_error(wrong: Any) -> None:
         wrong(cube)
 
 
+def test_a_cube_of_pixels_alone_has_no_frames() -> None:
+    cube, other = pair(small())
+    assert (cube.frame_numbers.size, cube.missing, cube.times.size) == (0, [], 0)
+    assert cube.quantity.unit == u.ct
+    np.testing.assert_array_equal(cube.quantity.value, np.asarray(other.data))
+    with pytest.raises(InvalidInput, match="ATMOS_R0: this Cube has no frames, and no headers"):
+        cube.header("ATMOS_R0")
+    with pytest.raises(InvalidInput, match="the frames of this Cube were binned, or are not known"):
+        cube.with_frames(np.ones(0, bool))
+
+
+def test_a_loaded_cube_is_read_once() -> None:
+    known = small()
+    data = Counted(np.arange(np.prod(known.shape), dtype="f4").reshape(known.shape))
+    Counted.asked = 0
+    cube = Cube(data, from_gwcs_whole(known)).load()
+    assert Counted.asked == data.array.size
+    np.testing.assert_array_equal(cube[1].to_numpy(), data.array[1])
+    assert Counted.asked == data.array.size
+
+
+def test_parts_that_do_not_fit_make_no_cube() -> None:
+    known = small()
+    with pytest.raises(InvalidInput, match=r"coordinates of shape .* for data of shape \(2, 3\)"):
+        Cube(np.zeros((2, 3)), from_gwcs_whole(known))
+    with pytest.raises(InvalidInput, match=r"frames on a grid of \(4, 6\) for data of shape"):
+        Cube(np.zeros(known.shape), from_gwcs_whole(known), grid=np.zeros((4, 6, 1), int))
+
+
 def framed() -> Cube:
     known = small()
     headers = [{"TELESCOP": "DKIST", "ATMOS_R0": 0.01 * n, "NOTE": "x" if n else None, "N": n} for n in range(27)]

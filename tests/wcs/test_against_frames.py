@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from dataclasses import replace
 from typing import Any
 
 import astropy.units as u
@@ -14,6 +15,8 @@ from astropy.time import Time
 from astropy.wcs import WCS
 from shared import shared_folder
 
+from archive.cube import Frames
+from archive.cube.header_wcs import wcs_of_headers
 from archive.wcs.cube_wcs import CubeWcs
 from archive.wcs.from_gwcs import from_gwcs
 from ingest.frames import describe_asdf
@@ -100,3 +103,70 @@ def test_simulated_instruments_have_the_coordinates_of_their_gwcs(kind: str) -> 
         np.testing.assert_allclose([back[axis] for axis in known], [pixels[axis] for axis in known], atol=1e-6)
     else:
         np.testing.assert_allclose(back, expected, atol=1e-6)
+
+
+IMAGE = {
+    "NAXIS": 2, "NAXIS1": 5, "NAXIS2": 4, "CTYPE1": "HPLN-TAN", "CTYPE2": "HPLT-TAN", "CUNIT1": "arcsec",
+    "CUNIT2": "arcsec", "CRPIX1": 2.5, "CRPIX2": 1.0, "CRVAL1": -310.0, "CRVAL2": 122.0, "CDELT1": 0.5, "CDELT2": 2.0,
+    "CROTA2": 12.0, "DATE-OBS": "2024-05-14T18:30:00", "HGLN_OBS": 0.5, "HGLT_OBS": -2.7, "DSUN_OBS": 1.511e11,
+}  # fmt: skip
+SPECTRUM = {
+    "NAXIS": 2, "NAXIS1": 5, "NAXIS2": 4, "CTYPE1": "AWAV", "CUNIT1": "Angstrom", "CRPIX1": 3.0, "CRVAL1": 6302.0,
+    "CDELT1": 0.1, "CTYPE2": "HPLT-TAN",
+}  # fmt: skip
+
+
+def told(headers: list[dict[str, Any]], grid: Any) -> CubeWcs:
+    """Return the coordinates of frames of 4 by 5 pixels, 10 s apart, at their places."""
+    frames = Frames.from_headers([f"{number}.fits" for number in range(len(headers))], headers)
+    start = int(np.datetime64("2024-05-14T18:30", "ns").astype(np.int64))
+    frames = replace(frames, times=start + np.arange(len(headers)) * 10**10)
+    grid = np.asarray(grid, dtype=np.intp)
+    return CubeWcs.whole(wcs_of_headers(frames, grid, (4, 5), ()), (*grid.shape, 4, 5))
+
+
+def test_headers_of_images_put_them_where_astropy_does() -> None:
+    wcs = told([{**IMAGE, "CRVAL1": -310.0 + number} for number in range(3)], [0, 1, 2])
+    x, y = RNG.uniform(0, 4, 30), RNG.uniform(0, 3, 30)
+    for number in range(3):
+        lon, lat = WCS(fits.Header({**IMAGE, "CRVAL1": -310.0 + number})).wcs_pix2world(x, y, 0)
+        mine = wcs[number].pixel_to_world_values(x, y)
+        np.testing.assert_allclose(mine[0], ((lon + 180) % 360 - 180) * 3600, atol=1e-6)
+        np.testing.assert_allclose(mine[1], lat * 3600, atol=1e-6)
+    (place, _) = wcs.pixel_to_world(0, 0, 0)
+    observer = place.frame.observer
+    found = [observer.lon.to_value("deg"), observer.lat.to_value("deg"), observer.radius.to_value("m")]
+    np.testing.assert_allclose(found, [0.5, -2.7, 1.511e11])
+    np.testing.assert_allclose(wcs.pixel_to_world_values(0, 0, [0, 1, 2])[2], [0, 10, 20])
+
+
+def test_headers_of_spectra_give_the_wavelengths_that_astropy_gives() -> None:
+    header = {key: value for key, value in SPECTRUM.items() if key != "CTYPE2"}
+    wave, _ = WCS(fits.Header(header)).wcs_pix2world(np.arange(5), np.zeros(5), 0)
+    wcs = told([SPECTRUM] * 2, [0, 1])
+    assert wcs.world_axis_physical_types == ["em.wl", "time"]
+    np.testing.assert_allclose(wcs.pixel_to_world_values(np.arange(5), 0, 0)[0], wave * 1e9, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("headers", "kept"),
+    [
+        ([{**IMAGE, "CRVAL1": "east"}], ["time"]),
+        ([{**IMAGE, "CUNIT2": "furlong"}], ["time"]),
+        ([IMAGE, {**IMAGE, "CDELT1": 0.6}], ["time"]),
+        ([{**SPECTRUM, "CDELT1": None}], ["time"]),
+        ([SPECTRUM, {**SPECTRUM, "CRVAL1": 6303.0}], ["time"]),
+        ([{**SPECTRUM, "CUNIT1": "eV"}], ["time"]),
+        ([{**SPECTRUM, "STOKES": letter} for letter in "IQ"], ["em.wl", "time", "phys.polarization.stokes"]),
+        ([{**SPECTRUM, "STOKES": letter} for letter in "IX"], ["em.wl", "time"]),
+    ],
+)
+def test_an_axis_that_headers_tell_only_half_of_is_left_out(headers: list[dict[str, Any]], kept: list[str]) -> None:
+    assert told(headers, range(len(headers))).world_axis_physical_types == kept
+
+
+def test_stokes_that_change_along_two_axes_are_no_coordinate() -> None:
+    headers = [{**SPECTRUM, "STOKES": letter} for letter in "IQQI"]
+    assert "phys.polarization.stokes" not in told(headers, [[0, 1], [2, 3]]).world_axis_physical_types
+    along_one = told([{**SPECTRUM, "STOKES": letter} for letter in "IQIQ"], [[[0, 1]], [[2, 3]]])
+    np.testing.assert_array_equal(along_one.pixel_to_world_values(0, 0, [0, 1], 0, 1)[2], [1, 2])

@@ -5,15 +5,28 @@ from __future__ import annotations
 import json
 import pickle
 import time
+from collections.abc import Callable
 from typing import Any
 
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.coordinates import (
+    FK5,
+    ICRS,
+    AltAz,
+    CartesianRepresentation,
+    CylindricalRepresentation,
+    EarthLocation,
+)
+from astropy.modeling import models as m
+from astropy.time import Time
 from astropy.wcs.wcsapi import SlicedLowLevelWCS
+from sunpy.coordinates import HeliographicStonyhurst, Helioprojective
 from telescope import MADE, REAL, Known, frames_of, open_asdf
 
 from archive.errors import DamagedData, InvalidInput, NewerVersion
+from archive.wcs.axes import SkyFrame
 from archive.wcs.cube_wcs import CubeWcs
 from archive.wcs.from_gwcs import UnknownTransform, from_gwcs
 from archive.wcs.value import WorldCoordinates
@@ -23,6 +36,8 @@ RNG = np.random.default_rng(3)
 ARCSEC = 1e-6
 NM = 1e-9  # relative
 SECONDS = 1e-6
+AWAY = 1 * u.AU, 2 * u.deg, 3 * u.AU
+NOON = Time("2024-05-14T12:00")
 
 
 @pytest.fixture(params=[*REAL, *MADE])
@@ -171,7 +186,6 @@ def test_ten_thousand_points_of_a_long_raster_are_much_faster_than_gwcs() -> Non
 
 def test_a_model_that_is_not_known_says_so() -> None:
     import gwcs
-    from astropy.modeling import models as m
 
     model = m.Polynomial1D(2, c0=1, c1=2) & m.Identity(3)
     with pytest.raises(UnknownTransform, match="Polynomial1D"):
@@ -181,6 +195,109 @@ def test_a_model_that_is_not_known_says_so() -> None:
     assert isinstance(boxed, gwcs.WCS)
     with pytest.raises(UnknownTransform, match="bounding box"):
         from_gwcs(boxed)
+
+
+def table(values: Any, **said: Any) -> Any:
+    """Return a table over four pixels, as a model of astropy."""
+    return m.Tabular1D(np.arange(4.0), values, **{"bounds_error": False, "fill_value": np.nan, **said})
+
+
+def turned_back() -> Any:
+    model = m.Shift(1)
+    model.inverse = m.Shift(-2)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (turned_back() & m.Identity(3), "an inverse of its own"),
+        (turned_back() | m.Shift(1), "an inverse of its own"),
+        (m.Shift(1) + m.Scale(2), r"models joined by \+"),
+        (m.Pix2Sky_TAN() & m.Identity(2), "Pix2Sky_Gnomonic"),
+        (m.Identity(2) | m.Pix2Sky_TAN(), "a projection without a rotation"),
+        (m.Pix2Sky_TAN() | m.Identity(2), "a projection without a rotation"),
+        (m.Pix2Sky_SIN() | m.RotateNative2Celestial(1, 2, 180), "Pix2Sky_SlantOrthographic"),
+        (table([1, 2, 3, 4], bounds_error=True), "goes on beyond its points"),
+        (table([1, 2, 3, 4], fill_value=None), "goes on beyond its points"),
+        (table([1, 2, 3, 4], fill_value=0.0), "goes on beyond its points"),
+        (table([1, 2, 3, 4], method="splinef2d"), "goes on beyond its points"),
+    ],
+)
+def test_models_that_plain_steps_cannot_say_are_left_to_gwcs(model: Any, said: str) -> None:
+    spare = 4 - model.n_inputs
+    with pytest.raises(UnknownTransform, match=said):
+        from_gwcs(frames_of(model & m.Identity(spare) if spare else model, wave=False, pixels=4))
+
+
+def test_a_table_that_does_not_rise_or_points_in_two_ways_is_left_to_gwcs() -> None:
+    falling = m.Tabular1D(np.arange(4.0), [1.0, 2, 3, 4], bounds_error=False, fill_value=np.nan)
+    falling.points = (np.array([3.0, 2, 1, 0]),)
+    with pytest.raises(UnknownTransform, match="points do not rise"):
+        from_gwcs(frames_of(falling & m.Identity(3), wave=False, pixels=4))
+
+
+def test_models_without_units_are_what_gwcs_makes_of_them() -> None:
+    model = table([5.0, 7, 8, 30], method="nearest") & m.Identity(1) & m.Shift(3) & table([9.0, 6, 5, 1])
+    known = Known(frames_of(model, wave=False, pixels=4), (4, 4, 4, 4))
+    points = pixels(known.shape, 40)
+    assert_world(ours_of(known).pixel_to_world_values(*points), known.world(*points), ours_of(known))
+
+
+def frame_of(sky: Any = None, time: Any = None, *, twice: bool = False) -> Any:
+    """Return the gWCS of a frame of the sky, a time and a wavelength, or of the latter twice."""
+    from gwcs import WCS
+    from gwcs import coordinate_frames as cf
+
+    frames: list[Any] = [cf.SpectralFrame(axes_order=(0,), unit=u.nm)]
+    if twice:
+        frames.append(cf.SpectralFrame(axes_order=(1,), unit=u.nm))
+    elif sky is not None:
+        frames.append(
+            cf.CelestialFrame(axes_order=(1, 2), reference_frame=sky, axes_names=("x", "y"), unit=(u.deg, u.deg))
+        )
+    else:
+        frames.append(cf.TemporalFrame(axes_order=(1,), reference_frame=time, unit=(u.s,)))
+    count = sum(frame.naxes for frame in frames)
+    pixel = cf.CoordinateFrame(
+        naxes=count, axes_type=["PIXEL"] * count, axes_order=range(count), unit=[u.pix] * count, name="pixel"
+    )
+    model = m.Identity(count - 1) & m.Shift(2)
+    return WCS(forward_transform=model, input_frame=pixel, output_frame=cf.CompositeFrame(frames))
+
+
+class Mine(ICRS):
+    """A frame of the sky that neither astropy nor sunpy has."""
+
+
+def observer(place: Any) -> Any:
+    return Helioprojective(obstime=NOON, observer=HeliographicStonyhurst(place, obstime=NOON))
+
+
+def earthly() -> Any:
+    return AltAz(obstime=NOON, location=EarthLocation(1 * u.m, 2 * u.m, 3 * u.m))
+
+
+@pytest.mark.parametrize(
+    ("frame", "said"),
+    [
+        (lambda: frame_of(twice=True), "the frames SpectralFrame, SpectralFrame"),
+        (lambda: frame_of(Mine()), "the frame Mine"),
+        (lambda: frame_of(earthly()), "the attribute EarthLocation of a frame"),
+        (lambda: frame_of(observer(CylindricalRepresentation(*AWAY))), "an observer as cylindrical"),
+        (lambda: frame_of(time=Time(["2024-05-14", "2024-05-15"])), "a frame with several times"),
+    ],
+)
+def test_frames_that_cannot_be_kept_are_left_to_gwcs(frame: Callable[[], Any], said: str) -> None:
+    with pytest.raises(UnknownTransform, match=said):
+        from_gwcs(frame())
+
+
+def test_frames_of_astropy_come_back_as_they_were() -> None:
+    for sky in (ICRS(), FK5(equinox=NOON), observer(CartesianRepresentation(0.1 * u.AU, 0.2 * u.AU, 0.3 * u.AU))):
+        kept = from_gwcs(frame_of(sky)).sky
+        assert kept is not None
+        assert kept.build().is_equivalent_frame(sky)
 
 
 def test_damaged_and_newer_values_say_so() -> None:
@@ -203,3 +320,30 @@ def test_coordinates_are_pickled_and_refuse_what_does_not_fit() -> None:
         wcs.world_to_pixel_values(1, 2)
     with pytest.raises(InvalidInput, match="beyond"):
         wcs[99]
+    with pytest.raises(InvalidInput, match="6 indices for 5 axes"):
+        wcs[0, ..., 0, 0, 0, 0, 0]
+    with pytest.raises(InvalidInput, match="a mask of 2 for an axis of 4"):
+        wcs[np.array([True, False])]
+    with pytest.raises(InvalidInput, match="a window of 2 axes for coordinates of 6 pixel axes"):
+        CubeWcs(wcs.root, wcs.window[:2])
+
+
+def test_chosen_pixels_are_those_of_the_whole_and_bins_of_them_lie_between() -> None:
+    wcs = ours_of(MADE["pointing by one axis"]())
+    chosen = wcs[..., np.array([2, 3, 9, 11])]
+    assert chosen.pixel_bounds is None
+    whole = wcs.pixel_to_world_values(9, 4, 5, 1, 1)
+    assert chosen.pixel_to_world_values(2, 4, 5, 1, 1) == whole
+    assert chosen[..., 2].pixel_to_world_values(4, 5, 1, 1) == whole[1:]
+    binned = chosen.rebin((1,) * 4 + (2,))
+    for number, middle in ((0, 2.5), (1, 10.0)):
+        np.testing.assert_allclose(
+            binned.pixel_to_world_values(number, 4, 5, 1, 1), wcs.pixel_to_world_values(middle, 4, 5, 1, 1)
+        )
+
+
+def test_a_frame_or_a_value_that_nobody_knows_is_damage() -> None:
+    with pytest.raises(DamagedData, match="Nowhere: no such frame of the sky"):
+        SkyFrame(name="Nowhere", attributes={}).build()
+    with pytest.raises(DamagedData, match="mood: no such value of a frame"):
+        SkyFrame(name="ICRS", attributes={"equinox": {"mood": 1}}).build()
