@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from archive.cube.table import Document, DocumentTile, unpack
-from archive.errors import FormatError
+from archive.cube.table import Document, DocumentTile
+from archive.errors import FormatError, FramesAwaited
 from ingest.fits import read_keywords
 from ingest.frames import describe_asdf
-from ingest.frames.identity import FrameIdentity, dataset_of_frames, frames_per_granule, identify_frame, name_of
+from ingest.frames.identity import (
+    FrameIdentity,
+    dataset_of_frames,
+    frames_per_granule,
+    identify_frame,
+    name_of,
+    window_of,
+)
 from ingest.frames.storing import FrameJob, check_belongs, place_key
 from ingest.sources import open_source
 from ingest.task import Refusal, TaskSource, refusal_of
@@ -24,11 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
 
     from archive.index.dataset import Dataset
-    from archive.view import View
     from ingest.frames import FrameSet
+    from ingest.frames.storing import Content, PlaceKey
     from ingest.index.ledger import Ledger
+    from ingest.places import Places
     from ingest.settings import Settings
-    from ingest.sources import Found
+    from ingest.sources import Found, Opener
 
 __all__ = ["FramePlanner", "PlannedFrames"]
 
@@ -38,11 +46,18 @@ _READERS = 8
 
 @dataclass(frozen=True, slots=True)
 class PlannedFrames:
-    """One task: frames for one granule (or few), or an asdf; and the bytes of their pixels, raw."""
+    """One task: frames for one granule (or few), or an asdf; the bytes of their pixels, raw, and their places."""
 
     sources: tuple[TaskSource, ...]
     job: FrameJob
     samples: int
+    places: tuple[PlaceKey, ...] = ()
+
+    @property
+    def keys(self) -> set[tuple[str, PlaceKey]]:
+        """The places, each with the name of its dataset."""
+        (name,) = self.sources[0].datasets
+        return {(name, place) for place in self.places}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +74,12 @@ class FramePlanner:
     ----------
     found
         Files that `ingest.sources.without_frames` told apart.
-    view
-        The archive as it is.
+    places
+        The archive as it is, and what it has at which places.
+    whole
+        Whether these are all files of their folders, so that an asdf tells which frames may lie beside it.
+    opener
+        Opens the files.
 
     Attributes
     ----------
@@ -71,10 +90,12 @@ class FramePlanner:
     """
 
     found: Sequence[Found]
-    view: View
     ledger: Ledger
     settings: Settings
     lives: Mapping[str, int]
+    places: Places
+    whole: bool = True
+    opener: Opener = open_source
     advance: Callable[[], None] = lambda: None
     datasets: dict[str, Dataset] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
@@ -98,7 +119,7 @@ class FramePlanner:
         sets: dict[str, list[_Looked]] = defaultdict(list)
         names = {_name(told) for _, told in described}
         for looked in self._looks(frames):
-            if names and looked.identity.name not in names:
+            if self.whole and names and looked.identity.name not in names:
                 there = f"but its folder holds the asdf of {', '.join(sorted(names))}; set it aside"
                 error = FormatError(f"{looked.found.url}: is of the dataset {looked.identity.name}, {there}")
                 self._refuse(looked.found, error)
@@ -140,7 +161,7 @@ class FramePlanner:
 
     def _look(self, file: Found) -> _Looked | FormatError:
         try:
-            with open_source(file, self.settings.options, digest=False) as opened:
+            with self.opener(file, self.settings.options, digest=False) as opened:
                 keywords = read_keywords(opened.file, file.size, file.url)
             return _Looked(file, identify_frame(keywords, file.url))
         except FormatError as error:
@@ -149,7 +170,7 @@ class FramePlanner:
     def _described(self, file: Found, *, fresh: bool) -> FrameSet | None:
         """Return what an asdf says; one that cannot be read is set aside, and its frames come in without it."""
         try:
-            with open_source(file, self.settings.options, digest=False) as opened:
+            with self.opener(file, self.settings.options, digest=False) as opened:
                 return describe_asdf(opened.file.read(), file.url)
         except FormatError as error:
             if fresh:
@@ -178,9 +199,9 @@ class FramePlanner:
                 incarnation=self.lives.get(name, 1),
             )
         self.datasets[name] = dataset
-        taken = self._taken(dataset)
+        taken = {} if self.settings.anew else self.places.of(name)
         windows: dict[tuple[Any, ...], list[_Looked]] = defaultdict(list)
-        places: dict[tuple[Any, ...], str] = {}
+        places: dict[PlaceKey, str] = {}
         for number, one in enumerate(sorted(members, key=_order)):
             try:
                 check_belongs(one.identity.fingerprint, dataset, one.found.url)
@@ -193,37 +214,23 @@ class FramePlanner:
             yield self._task(name, members_, taken)
 
     def _known(self, name: str) -> Dataset | None:
-        return self.datasets.get(name) or self.view.datasets().get(name)
+        return self.datasets.get(name) or self.places.view.datasets().get(name)
 
-    def _claim(self, places: dict[tuple[Any, ...], str], one: _Looked) -> None:
+    def _claim(self, places: dict[PlaceKey, str], one: _Looked) -> None:
         found, url = one.identity, one.found.url
         key = place_key(found.tile, found.place, found.time)
         if key in places:
             raise FormatError(f"{places[key]} and {url} both claim the place {key[1:]}; set one of them aside")
         places[key] = url
 
-    def _taken(self, dataset: Dataset) -> dict[tuple[Any, ...], str]:
-        """Return the file that the archive has at each place of a dataset."""
-        if dataset.name not in self.view.datasets() or self.settings.anew:
-            return {}
-        taken: dict[tuple[Any, ...], str] = {}
-        for table in self.view.tables([dataset.name]):
-            for row in self.view.rows(table, range(len(table.sources))):
-                held = unpack(row.frames or "")
-                if isinstance(held, Document):
-                    continue
-                places = held.places or ((),) * len(held.files)
-                for file, place, moment in zip(held.files, places, held.times, strict=True):
-                    taken[place_key(held.tile, place, moment)] = file
-        return taken
-
-    def _task(self, name: str, members: Sequence[_Looked], taken: Mapping[tuple[Any, ...], str]) -> PlannedFrames:
+    def _task(self, name: str, members: Sequence[_Looked], taken: Mapping[PlaceKey, Content]) -> PlannedFrames:
         keys = [place_key(one.identity.tile, one.identity.place, one.identity.time) for one in members]
         samples = sum(prod(one.identity.image) for one in members) * self.datasets[name].dtype.itemsize
         return PlannedFrames(
             sources=tuple(self._source(one.found, name, "fits") for one in members),
             job=FrameJob(taken={key: taken[key] for key in keys if key in taken}),
             samples=samples,
+            places=tuple(keys),
         )
 
     def _source(self, file: Found, name: str, kind: str) -> TaskSource:
@@ -233,6 +240,7 @@ class FramePlanner:
             datasets=(name,),
             copies=self.ledger.hashes_of_size(file.size),
             earlier=self._earlier(file),
+            others=self.ledger.others(file.url),
             anew=self.settings.anew,
         )
 
@@ -240,7 +248,7 @@ class FramePlanner:
         name = self.settings.dataset or _name(told)
         dataset = self._known(name)
         if dataset is None:
-            self._refuse(file, FormatError(f"{file.url}: an asdf without any of its frames; ingest them with it"))
+            self._refuse(file, FramesAwaited(f"{file.url}: an asdf without any of its frames; ingest them with it"))
             return
         self.datasets[name] = dataset
         shape = told.tiles[0].shape
@@ -262,13 +270,10 @@ def _name(told: FrameSet) -> str:
 
 
 def _window(found: FrameIdentity, dataset: Dataset, number: int) -> tuple[Any, ...]:
-    """Return which granule a frame goes to: by its place, so that all workers agree; in a series by its number."""
-    size = frames_per_granule(dataset)
+    """Return which granule a frame goes to: by its place, in a series by its number."""
     if not found.place:
-        return (None, number // size)
-    # One place more along each axis, since it is not known here whether they are counted from 0 or from 1.
-    lengths = [length + 1 for length in dataset.fingerprint["shape"][: len(found.place)]]
-    return (found.tile, int(np.ravel_multi_index(found.place, lengths)) // size)
+        return (None, number // frames_per_granule(dataset))
+    return window_of(found.tile, found.place, dataset)
 
 
 def _first_time(told: FrameSet, dataset: Dataset) -> int:

@@ -254,6 +254,7 @@ class GranuleWriter:
         self._store, self._key = store, key
         self._metadata: dict[str, dict[str, Any]] = {}
         self._objects: list[tuple[str, bytes]] = []
+        self._sums: dict[str, tuple[int, str]] = {}  # size and SHA-256 by place in the granule
 
     def put_whole(
         self, name: str, values: NDArray[Any], dims: Sequence[str], attributes: Mapping[str, Any]
@@ -276,8 +277,7 @@ class GranuleWriter:
         """Add an array, sharded where a `map` is given (its chunks in an order), and return where it will lie."""
         sharded = mapped is not None
         body, lengths = encode_shard(values, chunks, codec, mapped, order) if sharded else (codec.encode(values), [])
-        key = f"{self._key}/{name}/c/{'/'.join('0' * values.ndim)}"
-        self._objects.append((key, body))
+        key, sha256 = self._add(f"{name}/c/{'/'.join('0' * values.ndim)}", body)
         self._metadata[name] = array_metadata(
             shape=values.shape,
             dtype=values.dtype,
@@ -291,7 +291,7 @@ class GranuleWriter:
             key=key,
             size=len(body),
             etag=None,
-            sha256=hashlib.sha256(body).hexdigest(),
+            sha256=sha256,
             shape=tuple(values.shape),
             dtype=values.dtype.name,
             chunks=tuple(chunks),
@@ -302,16 +302,19 @@ class GranuleWriter:
 
     def finish(self, attributes: dict[str, Any]) -> dict[str, str]:
         """Put everything, the root last with the checksums of all else, and return the etag of each object."""
-        objects = [
-            *self._objects,
-            *((f"{self._key}/{name}/zarr.json", _json(held)) for name, held in self._metadata.items()),
-        ]
-        attributes["lightkeep"]["objects"] = {
-            key.removeprefix(f"{self._key}/"): (len(body), hashlib.sha256(body).hexdigest()) for key, body in objects
-        }
-        etags: dict[str, str] = dict(zip((key for key, _ in objects), self._store.create_many(objects), strict=True))
+        for name, held in self._metadata.items():
+            self._add(f"{name}/zarr.json", _json(held))
+        attributes["lightkeep"]["objects"] = self._sums
+        etags = self._store.create_many(self._objects)
         self._store.create(root_key(self._key), sign(_json(group_metadata(attributes, self._metadata))))
-        return etags
+        return {key: etag for (key, _), etag in zip(self._objects, etags, strict=True)}
+
+    def _add(self, place: str, body: bytes) -> tuple[str, str]:
+        """Keep an object until the end, and return its key and SHA-256."""
+        key, sha256 = f"{self._key}/{place}", hashlib.sha256(body).hexdigest()
+        self._objects.append((key, body))
+        self._sums[place] = (len(body), sha256)
+        return key, sha256
 
 
 def _json(document: Mapping[str, Any]) -> bytes:

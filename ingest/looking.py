@@ -5,25 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
-from archive.errors import FormatError
-from ingest.formats import format_named, identify, known_formats, open_format
+from archive.errors import FormatError, NotFound
+from ingest.formats import format_named, identify, known_formats
 from ingest.formats.edge import without_header
 from ingest.gather import Loose, channel_groups, join_beside, join_channels
+from ingest.index.ledger import Ledger
 from ingest.naming import check_same, dataset_of, time_of
-from ingest.sources import open_source
+from ingest.settings import Settings
+from ingest.sources import Found, look_up, open_source, scan
 from ingest.task import Refusal, TaskSource, refusal_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from archive.index.commits import Source
     from archive.index.dataset import Dataset
-    from ingest.index.ledger import Ledger
-    from ingest.settings import Settings
-    from ingest.sources import Found
+    from ingest.sources import Opener
 
-__all__ = ["Described", "Looker", "gathered", "waits_for_others"]
+__all__ = ["Described", "Finder", "Looker", "gathered", "waits_for_others"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,17 @@ class Looker:
 
     def look(self, file: Found) -> Loose | Refusal | str:
         """Return what a file says of itself, why it is refused, or its URL if nothing suggests that it is raw data."""
+        with without_header():  # of very many files that are looked at ahead
+            return self.look_by(open_source, file)
+
+    def look_by(self, opener: Opener, file: Found) -> Loose | Refusal | str:
+        """Look at a file, opened by what keeps it open for the reading."""
         try:
-            with open_source(file, self.settings.options, digest=False) as opened, without_header():
+            with opener(file, self.settings.options, digest=False) as opened:
                 named = self.settings.format
                 kind = format_named(named) if named else identify(opened.file, file.url)
                 alone = kind.beside is not None and not file.parts
-                description = None if alone else open_format(kind).describe(opened.file)
+                description = None if alone else opened.description(kind)
         except FormatError as error:
             suffix = PurePosixPath(file.url).suffix.lower()
             known = any(suffix in kind.suffixes for kind in known_formats())
@@ -90,6 +97,7 @@ class Looker:
                 datasets=tuple(names),
                 copies=self.ledger.hashes_of_size(file.size),
                 earlier=self._earlier(file),
+                others=self.ledger.others(file.url),
                 anew=self.settings.anew,
             ),
             datasets=proposed,
@@ -127,3 +135,49 @@ def gathered(
     parts = {part.url for file in joined for part in file.parts}
     alone += [look for file, look in looks if not isinstance(look, Loose) and file.url not in parts]
     return alone, joined
+
+
+class Finder:
+    """Finds sources of an archive where they lie, with all files that they are made of.
+
+    Parameters
+    ----------
+    options
+        For the places of raw files, as fsspec takes them.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = options
+        self._joined: dict[tuple[str, str], dict[str, Found]] = {}  # by folder and format
+        self._lock = Lock()  # one listing and look for all threads that ask for files of one folder
+
+    def __call__(self, source: Source) -> Found | None:
+        """Return a source as it lies there, `None` if it is gone.
+
+        Raises
+        ------
+        StoreTrouble
+            Its place cannot be asked.
+        """
+        kind = next((kind for kind in known_formats() if kind.name == source.format), None)
+        if kind is not None and (kind.by_channel or kind.beside is not None):
+            folder = source.url.rpartition("/")[0]
+            with self._lock:
+                if (folder, kind.name) not in self._joined:
+                    self._joined[folder, kind.name] = self._join(folder, kind.name)
+                found = self._joined[folder, kind.name].get(source.url)
+            if found is not None:
+                return found
+        return look_up(source.url, self._options)
+
+    def _join(self, folder: str, kind: str) -> dict[str, Found]:
+        try:
+            files = [file for file in scan([folder], self._options) if file.url.rpartition("/")[0] == folder]
+        except NotFound:
+            return {}
+        looker = Looker(Ledger(()), Settings(options=self._options), {})
+        looks = [(file, looker.look(file)) for file in files]
+        _, joined = gathered(
+            [(file, look) for file, look in looks if not isinstance(look, Loose) or look.kind.name == kind]
+        )
+        return {file.url: file for file in joined}

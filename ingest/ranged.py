@@ -14,7 +14,8 @@ from collections import OrderedDict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from archive.errors import AccessDenied, SourceChanged
+from archive.errors import SourceChanged
+from ingest.filesystems import asking
 
 if TYPE_CHECKING:
     from collections.abc import Buffer, Iterator
@@ -25,7 +26,7 @@ _BLOCK = 1 << 15
 _MOST_AHEAD = 1 << 23
 _PIECE = 1 << 23  # of a large read
 _KEPT = 1 << 26  # bytes of blocks
-_COLLECTED_EVERY = 64  # files, while the collector rests
+_COLLECTED_EVERY, _ALL_EVERY = 64, 1024  # files, while the collector rests: what is young, and everything
 
 
 class _Resting:
@@ -56,10 +57,11 @@ def collector_at_rest() -> Iterator[None]:
             _Resting.files -= 1
             _Resting.closed += 1
             due = _Resting.enabled and _Resting.closed % _COLLECTED_EVERY == 0
+            all_of_it = _Resting.closed % _ALL_EVERY == 0
             if not _Resting.files and _Resting.enabled:
                 gc.enable()
         if due:
-            gc.collect()
+            gc.collect(2 if all_of_it else 1)
 
 
 class RangedFile(io.RawIOBase):
@@ -160,12 +162,11 @@ class RangedFile(io.RawIOBase):
     def _fetch(self, ranges: list[tuple[int, int]]) -> bytes:
         starts, stops = ([one[end] for one in ranges] for end in (0, 1))
         try:
-            parts = self._files.cat_ranges([self._path] * len(ranges), starts, stops, on_error="return")
-            for part in parts:
-                if isinstance(part, BaseException):
-                    raise part
-        except PermissionError as error:
-            raise AccessDenied(f"{self.name}: the credentials for raw files may not read it ({error})") from error
+            with asking(self.name, "broke off while it was read", "read"):
+                parts = self._files.cat_ranges([self._path] * len(ranges), starts, stops, on_error="return")
+                for part in parts:
+                    if isinstance(part, BaseException):
+                        raise part
         except FileNotFoundError as error:
             raise SourceChanged(f"{self.name}: gone while it was read") from error
         return b"".join(self._cut(part, start, stop) for part, (start, stop) in zip(parts, ranges, strict=True))

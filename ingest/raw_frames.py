@@ -18,6 +18,7 @@ from ingest.frames.held import columns_of
 from ingest.frames.identity import identify_frame
 from ingest.framing import FramePlanner
 from ingest.index.ledger import Ledger
+from ingest.places import Places
 from ingest.settings import Settings
 from ingest.sources import SourceOptions, open_source
 
@@ -81,7 +82,11 @@ def look_at_frames(
     """Return the sets that some FITS and asdf files make, and why others are left out, by URL."""
     nowhere: Any = _NoArchive()
     planner = FramePlanner(
-        found=found, view=nowhere, ledger=Ledger(()), settings=Settings(options=options or None), lives={}
+        found=found,
+        ledger=Ledger(()),
+        settings=Settings(options=options or None),
+        lives={},
+        places=Places(nowhere),
     )
     planned: dict[str, list[PlannedFrames]] = defaultdict(list)
     for group in planner.groups():

@@ -17,10 +17,11 @@ from ingest.index.ledger import Ledger, read_segments
 from ingest.keeping.correct import correct
 from ingest.keeping.supersede import supersede
 from ingest.naming import check_same
+from ingest.places import Places
 from ingest.plan import IngestPlan, Planner, make_plan
 from ingest.quarantine import set_aside
 from ingest.settings import Settings
-from ingest.sources import SourceOptions, scan, without_frames
+from ingest.sources import SourceOptions, open_source, scan, without_frames
 from ingest.task import Refusal, Task, TaskResult, TaskSource
 from ingest.workers import Hiring, completed, hired
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from archive.index.snapshot import Snapshot
     from archive.store import Store
     from ingest.framing import FramePlanner
-    from ingest.sources import Found
+    from ingest.sources import Found, Opener
 
 __all__ = ["IngestReport", "Progress", "ingest", "ingest_found", "plan_ingest"]
 
@@ -89,6 +90,7 @@ class Progress:
 
 def read_ledger(view: View) -> Ledger:
     """Return the ledger of sources as a view has it."""
+    view.settle()  # first: what was folded since it was opened is in the ledger of a newer snapshot
     ledger = Ledger(read_segments(view.store, view.snapshot.ledger))
     for commit in view.commits:
         for source in commit.sources:
@@ -106,7 +108,7 @@ def plan_ingest(
     others, frames = without_frames(scan(places, settings.options), settings.format)
     plan = make_plan(planner_of(others, view, ledger, settings, progress))
     if frames:
-        framed = frame_planner_of(frames, view, ledger, settings, progress)
+        framed = frame_planner_of(frames, Places(view), ledger, settings, progress=progress)
         groups = list(framed.groups())
         plan = replace(
             plan,
@@ -120,19 +122,39 @@ def plan_ingest(
 
 
 def frame_planner_of(
-    found: Sequence[Found], view: View, ledger: Ledger, settings: Settings, progress: Progress
+    found: Sequence[Found],
+    places: Places,
+    ledger: Ledger,
+    settings: Settings,
+    *,
+    progress: Progress | None = None,
+    datasets: Mapping[str, Dataset] | None = None,
+    whole: bool = True,
+    opener: Opener = open_source,
 ) -> FramePlanner:
-    """Return what plans the ingest of frames into an archive as a view shows it."""
+    """Return what plans the ingest of frames into an archive as a view shows it.
+
+    Parameters
+    ----------
+    datasets
+        Those that were adopted since.
+    whole, opener
+        As in `FramePlanner`.
+    """
     from ingest.framing import FramePlanner
 
+    progress = progress or Progress()
     progress.looked(-len(found))
     return FramePlanner(
         found=found,
-        view=view,
         ledger=ledger,
         settings=settings,
-        lives=lives_of(view),
+        lives=lives_of(places.view),
+        places=places,
+        whole=whole,
+        opener=opener,
         advance=lambda: progress.looked(1),
+        datasets=dict(datasets or {}),
     )
 
 
@@ -149,7 +171,8 @@ def planner_of(
 
 def lives_of(view: View) -> dict[str, int]:
     """Return the incarnation of each dataset that is known."""
-    return {**view.snapshot.incarnations, **{name: held.incarnation for name, held in view.datasets().items()}}
+    held = view.datasets()  # first: its snapshot may be a newer one afterwards
+    return {**view.snapshot.incarnations, **{name: one.incarnation for name, one in held.items()}}
 
 
 def ingest(
@@ -213,7 +236,7 @@ def ingest_found(
     ledger = read_ledger(view)
     others, frames = without_frames(found, settings.format)
     planner = planner_of(others, view, ledger, settings, progress)
-    framed = frame_planner_of(frames, view, ledger, settings, progress) if frames else None
+    framed = frame_planner_of(frames, Places(view), ledger, settings, progress=progress) if frames else None
     tasks = Tasks(store, view, settings)
     committer = Committer(store, tasks.datasets, ledger, report)
     planned = tasks.of(planner, report, progress, framed)

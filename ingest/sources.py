@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -16,22 +16,39 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from archive.errors import (
     FormatError,
     InvalidInput,
-    MissingExtra,
     NotFound,
     SourceChanged,
     StoreTrouble,
 )
+from ingest.filesystems import asking, filesystem
+from ingest.formats import open_format
 from ingest.formats.bundle import Joined, table_of
 from ingest.ranged import RangedFile, collector_at_rest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["Found", "OpenSource", "SourceOptions", "join", "look_up", "open_source", "scan", "without_frames"]
+    from archive.model import Description
+    from ingest.formats import Format
+
+__all__ = [
+    "Found",
+    "KeptOpen",
+    "OpenSource",
+    "Opener",
+    "SourceOptions",
+    "check_tellable",
+    "join",
+    "look_up",
+    "open_source",
+    "scan",
+    "without_frames",
+]
 
 _BLOCK = 4 << 20
 _FRAMES = (".fits", ".fit", ".fts", ".fz", ".asdf")
 IN_MEMORY = 256 << 20  # a remote file up to this size is fetched once, whole
+_FETCHED_ONCE = 64 << 20  # and up to this one before it is known whether it is raw data
 
 
 _PUBLIC = frozenset(
@@ -113,20 +130,6 @@ class _Fetched(io.BytesIO):
         self.name = name
 
 
-def _filesystem(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
-    try:
-        import fsspec
-    except ImportError as error:
-        raise MissingExtra("reading raw files needs fsspec: pip install 'lightkeep[ingest]'") from error
-    try:
-        files, path = fsspec.core.url_to_fs(url, **options)
-    except ImportError as error:
-        raise MissingExtra(f"{url}: {error}") from error
-    except ValueError as error:
-        raise InvalidInput(f"{url}: no such kind of place is known ({error})") from error
-    return files, path
-
-
 def scan(places: Sequence[str], options: Mapping[str, Any] | None = None) -> list[Found]:
     """Return the files in folders, under globs, and by name; sorted, each once, hidden ones left out.
 
@@ -138,17 +141,28 @@ def scan(places: Sequence[str], options: Mapping[str, Any] | None = None) -> lis
         A place does not exist, or a glob matches nothing.
     """
     for place in places:
-        if "://" in place and (_PASSWORD.search(place) or _SIGNED.search(place)):
-            shown = _PASSWORD.sub("://", place).partition("?")[0]
-            raise InvalidInput(
-                f"{shown}: a source's URL holds a password or a signature, and the archive keeps URLs; "
-                "give them by the environment or --source-option"
-            )
+        check_tellable(place)
     found: dict[str, Found] = {}
     for place in places:
         for file in _scan_one(place, options or {}):
             found.setdefault(file.url, file)
     return [found[url] for url in sorted(found)]
+
+
+def check_tellable(place: str) -> None:
+    """Raise unless a place may be written down.
+
+    Raises
+    ------
+    InvalidInput
+        It holds a password or a signature.
+    """
+    if "://" in place and (_PASSWORD.search(place) or _SIGNED.search(place)):
+        shown = _PASSWORD.sub("://", place).partition("?")[0]
+        raise InvalidInput(
+            f"{shown}: a source's URL holds a password or a signature, and the archive keeps URLs; "
+            "give them by the environment or --source-option"
+        )
 
 
 def look_up(url: str, options: Mapping[str, Any] | None = None) -> Found | None:
@@ -159,14 +173,13 @@ def look_up(url: str, options: Mapping[str, Any] | None = None) -> Found | None:
     StoreTrouble
         Its place cannot be asked.
     """
-    files, path = _filesystem(url, options or {})
+    files, path = filesystem(url, options or {})
     try:
-        files.invalidate_cache()
-        return _found(files, path, files.info(path), named=True)
+        with asking(url, "cannot be looked up"):
+            files.invalidate_cache()
+            return _found(files, path, files.info(path), named=True)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise StoreTrouble(f"{url}: cannot be looked up ({error})") from error
 
 
 def without_frames(found: Iterable[Found], name: str | None = None) -> tuple[list[Found], list[Found]]:
@@ -187,27 +200,29 @@ def without_frames(found: Iterable[Found], name: str | None = None) -> tuple[lis
 
 def _scan_one(place: str, options: Mapping[str, Any]) -> list[Found]:
     local = "://" not in place
-    files, path = _filesystem(str(Path(place).expanduser().resolve()) if local else place, options)
+    files, path = filesystem(str(Path(place).expanduser().resolve()) if local else place, options)
     try:
-        files.invalidate_cache()
-        if any(sign in path for sign in "*?["):
-            states = {name: state for name, state in files.glob(path, detail=True).items() if state["type"] == "file"}
-        elif files.isdir(path):
-            states = files.find(path, detail=True)
-        else:
-            return [_found(files, path, files.info(path), named=True)]
+        with asking(place, "cannot be listed"):
+            files.invalidate_cache()
+            # What is there under this very name is no glob.
+            globbed = any(sign in path for sign in "*?[") and not files.lexists(path)
+            if globbed:
+                states = {name: held for name, held in files.glob(path, detail=True).items() if held["type"] == "file"}
+            elif files.isdir(path):
+                states = files.find(path, detail=True)
+            else:
+                return [_found(files, path, files.info(path), named=True)]
     except FileNotFoundError:
         raise NotFound(f"{place}: no such file or folder") from None
-    except (OSError, PermissionError) as error:
-        raise StoreTrouble(f"{place}: cannot be listed ({error})") from error
-    if not states and any(sign in path for sign in "*?["):
+    if not states and globbed:
         raise NotFound(f"{place}: nothing matches")
     depth = path.rstrip("/").count("/")
-    return [
-        _found(files, name, state, named=False)
-        for name, state in sorted(states.items())
-        if not any(part.startswith(".") for part in name.split("/")[depth:])
-    ]
+    made: list[Found] = []
+    for name, state in sorted(states.items()):
+        if not any(part.startswith(".") for part in name.split("/")[depth:]):
+            with suppress(FileNotFoundError):  # renamed or removed since it was listed
+                made.append(_found(files, name, state, named=False))
+    return made
 
 
 def _found(files: Any, path: str, state: Mapping[str, Any], *, named: bool) -> Found:
@@ -230,10 +245,21 @@ def _stamp(files: Any, path: str, state: Mapping[str, Any]) -> str:
 
 @dataclass(slots=True)
 class OpenSource:
-    """An open raw file, and the SHA-256 (hex) of all of it."""
+    """An open raw file, the SHA-256 (hex) of all of it, and what it said of itself, by the name of the format."""
 
     file: BinaryIO
     sha256: str
+    _descriptions: dict[str, Description] = field(default_factory=dict, init=False, repr=False)
+
+    def description(self, kind: Format) -> Description:
+        """Return what the file says of itself, read once for as long as it is open."""
+        if kind.name not in self._descriptions:
+            self._descriptions[kind.name] = open_format(kind).describe(self.file)
+        return self._descriptions[kind.name]
+
+
+type Opener = Callable[..., AbstractContextManager[OpenSource]]
+"""What opens a file that was found, as `open_source` does."""
 
 
 @contextmanager
@@ -245,7 +271,7 @@ def open_source(found: Found, options: Mapping[str, Any] | None = None, *, diges
     SourceChanged
         It is no longer the file that was found, before or after it was read.
     """
-    places = [(*_filesystem(part.url, options or {}), part) for part in found.parts or (found,)]
+    places = [(*filesystem(part.url, options or {}), part) for part in found.parts or (found,)]
     local = all("file" in files.protocol for files, _, _ in places)
     with nullcontext() if local else collector_at_rest():
         for place in places:
@@ -260,6 +286,46 @@ def open_source(found: Found, options: Mapping[str, Any] | None = None, *, diges
             raise StoreTrouble(f"{found.url}: broke off while it was read ({error}); try again") from error
         for place in places:
             _check(*place)
+
+
+class KeptOpen:
+    """Opens one file for a first look and for the reading after it, and fetches it once if it is small and remote.
+
+    Between the look and the end of the reading the file must stay the same, as in each of them.
+    """
+
+    def __init__(self) -> None:
+        self._entered: AbstractContextManager[OpenSource] | None = None
+        self._held: OpenSource | None = None
+
+    @contextmanager
+    def __call__(
+        self, found: Found, options: Mapping[str, Any] | None = None, *, digest: bool = True
+    ) -> Iterator[OpenSource]:
+        """Open as `open_source` does; with `digest` it is the last time."""
+        if found.parts or found.size > _FETCHED_ONCE or found.url.startswith("file:"):
+            with open_source(found, options, digest=digest) as opened:
+                yield opened
+            return
+        if self._held is None:
+            self._entered = open_source(found, options)
+            self._held = self._entered.__enter__()
+        self._held.file.seek(0)
+        yield self._held
+        if digest:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the file.
+
+        Raises
+        ------
+        SourceChanged
+            It has changed since it was opened.
+        """
+        entered, self._entered, self._held = self._entered, None, None
+        if entered is not None:
+            entered.__exit__(None, None, None)
 
 
 def _opened(found: Found, places: Sequence[tuple[Any, str, Found]]) -> AbstractContextManager[BinaryIO]:
@@ -293,9 +359,11 @@ def _open_one(files: Any, path: str, found: Found) -> Any:
     if "file" not in files.protocol:
         return RangedFile(files, path, found.size, found.url)
     try:
-        return files.open(path, "rb")
+        return Path(path).open("rb")
     except PermissionError as error:
         raise FormatError(f"{found.url}: may not be read; give this user permission and ingest it again") from error
+    except IsADirectoryError as error:
+        raise SourceChanged(f"{found.url}: is a folder now; ingest what lies in it") from error
 
 
 def _digest(file: BinaryIO) -> str:
@@ -309,9 +377,14 @@ def _digest(file: BinaryIO) -> str:
 
 def _check(files: Any, path: str, found: Found) -> None:
     try:
-        files.invalidate_cache()
-        state = files.info(path)
-        same = int(state["size"] or 0) == found.size and _stamp(files, path, state) == found.stamp
+        with asking(found.url, "cannot be looked at now"):
+            if "file" in files.protocol:
+                there = Path(path).stat()
+                same = there.st_size == found.size and str(there.st_mtime_ns) == found.stamp
+            else:
+                files.invalidate_cache()
+                state = files.info(path)
+                same = int(state["size"] or 0) == found.size and _stamp(files, path, state) == found.stamp
     except FileNotFoundError:
         same = False
     if not same:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archive.coords import TimeAxis
-from archive.errors import FormatError, NotFound, SourceChanged, StoreTrouble
+from archive.errors import FormatError
 from archive.index.commits import Source
 from archive.index.layout import new_granule_key
 from archive.index.rows import Row, SourceRange
@@ -21,10 +21,10 @@ from ingest.formats import format_named, open_format
 from ingest.granule import GranuleContent, write_granule
 from ingest.headers import shared_once
 from ingest.naming import fingerprint_of, time_of
-from ingest.sources import Found, OpenSource, SourceOptions, open_source, scan
+from ingest.sources import Found, OpenSource, SourceOptions, open_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
     from numpy.typing import NDArray
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from archive.index.dataset import Dataset
     from archive.model import Block, Description
     from archive.store import Store
-    from ingest.frames.content import FrameContent
     from ingest.frames.storing import FrameJob
+    from ingest.sources import Opener
 
-__all__ = ["Refusal", "Task", "TaskResult", "TaskSource", "check_sources", "reread", "run_task"]
+__all__ = ["HeldBlock", "Part", "Refusal", "Task", "TaskResult", "TaskSource", "content_of", "run_task"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,8 @@ class TaskSource:
         Contents (SHA-256) of the same size that the archive holds already.
     earlier
         Content that came in under the same URL before, where there was one.
+    others
+        Names of the other files that have that content.
     anew
         Store it anew, even if the archive holds the same content already.
     """
@@ -63,6 +65,7 @@ class TaskSource:
     datasets: tuple[str, ...]
     copies: frozenset[str] = frozenset()
     earlier: str | None = None
+    others: frozenset[str] = frozenset()
     anew: bool = False
 
 
@@ -125,7 +128,7 @@ class TaskResult:
 
 
 @dataclass(slots=True)
-class _Held:
+class HeldBlock:
     """One block of an open source."""
 
     source: TaskSource
@@ -136,30 +139,37 @@ class _Held:
 
     @property
     def block(self) -> Block:
+        """What the source says of it."""
         return self.description.blocks[self.number]
 
     def samples(self, start: int, stop: int) -> NDArray[Any]:
+        """Return samples from `start` up to `stop` along time, read."""
         reader = open_format(format_named(self.source.format))
         window = (slice(start, stop), *(slice(0, length) for length in self.block.shape[1:]))
         return reader.read(self.opened.file, self.number, window)
 
 
-type _Part = tuple[_Held, int, int]
+type Part = tuple[HeldBlock, int, int]
 """Samples of a block, half-open."""
 
 
-def run_task(task: Task) -> TaskResult:
+def run_task(task: Task, opener: Opener = open_source) -> TaskResult:
     """Put the granules of a task, and return the rows that a commit makes visible.
 
     A source that cannot be read is set aside, and the others go on without it.
+
+    Parameters
+    ----------
+    opener
+        Opens the sources.
     """
     if task.frames is not None:
-        return _run_frames(task, task.frames)
+        return _run_frames(task, task.frames, opener)
     refusals: list[Refusal] = []
     left = list(task.sources)
     while left:
         try:
-            result = _attempt(task, left)
+            result = _attempt(task, left, opener)
         except _SourceFailed as failed:
             left.remove(failed.source)
             refusals.append(refusal_of(failed.source.found, failed.error, failed.source.earlier))
@@ -168,14 +178,18 @@ def run_task(task: Task) -> TaskResult:
     return TaskResult(refusals=tuple(refusals))
 
 
-def _run_frames(task: Task, job: FrameJob) -> TaskResult:
+def _run_frames(task: Task, job: FrameJob, opener: Opener) -> TaskResult:
     from ingest.frames.storing import FrameSource, store_frames
 
     ((_, dataset),) = task.datasets.items()
+    here = {one.found.url for one in task.sources}
     sources = [
-        FrameSource(found=one.found, copies=one.copies, earlier=one.earlier, anew=one.anew) for one in task.sources
+        FrameSource(
+            found=one.found, copies=one.copies, earlier=one.earlier, shared=not one.others <= here, anew=one.anew
+        )
+        for one in task.sources
     ]
-    done = store_frames(task.store, dataset, sources, job, task.options)
+    done = store_frames(task.store, dataset, sources, job, task.options, opener=opener)
     return TaskResult(
         rows=tuple(done.rows),
         sources=tuple(done.sources),
@@ -196,22 +210,26 @@ class _SourceFailed(Exception):
         self.source, self.error = source, error
 
 
-def _attempt(task: Task, sources: Iterable[TaskSource]) -> TaskResult:
+def _attempt(task: Task, sources: Iterable[TaskSource], opener: Opener) -> TaskResult:
     """Return rows and ledger entries for sources that are all taken to be good."""
     begun = time.time()
-    held: list[_Held] = []
+    held: list[HeldBlock] = []
     opened: dict[str, tuple[TaskSource, OpenSource]] = {}
     copies: list[tuple[TaskSource, str]] = []
     replaced: set[str] = set()
+    shared: set[str] = set()  # with files that are as they were
+    here = {source.found.url for source in task.sources}
     current: list[TaskSource] = []
     versions: dict[str, str] = {}
     with ExitStack() as stack:
         for source in sources:
             current[:] = [source]
             try:
-                entered = stack.enter_context(_guarded(open_source(source.found, task.options), source))
+                entered = stack.enter_context(_guarded(opener(source.found, task.options), source))
                 if source.earlier not in {None, entered.sha256}:
                     replaced.add(str(source.earlier))
+                    if not source.others <= here:
+                        shared.add(str(source.earlier))
                 if source.anew:
                     replaced.add(entered.sha256)
                 if (entered.sha256 in source.copies and not source.anew) or entered.sha256 in opened:
@@ -221,14 +239,14 @@ def _attempt(task: Task, sources: Iterable[TaskSource]) -> TaskResult:
                 description = _described(source, entered)
                 versions[entered.sha256] = description.version
                 held.extend(
-                    _Held(source, entered, description, number, time_of(block))
+                    HeldBlock(source, entered, description, number, time_of(block))
                     for number, block in enumerate(description.blocks)
                     if block.shape[0]
                 )
             except FormatError as error:
                 raise _SourceFailed(source, error) from error
         files = _files(opened, copies, versions)
-        rows = _write(task, held, files, tuple(sorted(replaced - opened.keys())))
+        rows = _write(task, held, files, tuple(sorted(replaced - opened.keys() - shared)))
     made: dict[str, list[str]] = {}
     for row in rows:
         for part in row.sources:
@@ -287,7 +305,7 @@ class _guarded:  # noqa: N801 - a context manager, used like a function
 
 
 def _described(source: TaskSource, opened: OpenSource) -> Description:
-    description = open_format(format_named(source.format)).describe(opened.file)
+    description = opened.description(format_named(source.format))
     if len(description.blocks) != len(source.datasets):
         raise FormatError(
             f"{source.found.url}: holds {len(description.blocks)} blocks, not {len(source.datasets)} as before"
@@ -295,9 +313,9 @@ def _described(source: TaskSource, opened: OpenSource) -> Description:
     return description
 
 
-def _write(task: Task, held: list[_Held], files: Iterable[Source], supersedes: tuple[str, ...]) -> list[Row]:
-    pieces: list[tuple[Dataset, list[_Part], TimeAxis]] = []
-    by_dataset: dict[str, list[_Held]] = {}
+def _write(task: Task, held: list[HeldBlock], files: Iterable[Source], supersedes: tuple[str, ...]) -> list[Row]:
+    pieces: list[tuple[Dataset, list[Part], TimeAxis]] = []
+    by_dataset: dict[str, list[HeldBlock]] = {}
     for item in held:
         by_dataset.setdefault(item.source.datasets[item.number], []).append(item)
     for name, items in sorted(by_dataset.items()):
@@ -312,7 +330,7 @@ def _write(task: Task, held: list[_Held], files: Iterable[Source], supersedes: t
         write_granule(
             task.store,
             dataset,
-            replace(_content(parts, time, dataset, files), supersedes=supersedes),
+            replace(content_of(parts, time, dataset, files), supersedes=supersedes),
             key=key,
             batch=batch,
             mapped=mapped,
@@ -321,15 +339,15 @@ def _write(task: Task, held: list[_Held], files: Iterable[Source], supersedes: t
     ]
 
 
-def _check_fits(item: _Held, dataset: Dataset) -> None:
+def _check_fits(item: HeldBlock, dataset: Dataset) -> None:
     if fingerprint_of(item.block)["channels"] != dataset.fingerprint["channels"] or item.block.dtype != dataset.dtype:
         error = FormatError(f"{item.source.found.url}: has other channels than the dataset {dataset.name}")
         raise _SourceFailed(item.source, error)
 
 
-def _contiguous(items: list[_Held], dataset: Dataset) -> list[list[_Held]]:
+def _contiguous(items: list[HeldBlock], dataset: Dataset) -> list[list[HeldBlock]]:
     """Return the blocks in groups that follow each other within half a step; what overlaps stands apart."""
-    groups: list[list[_Held]] = []
+    groups: list[list[HeldBlock]] = []
     last: list[int] = []
     step = dataset.step
     for item in sorted(items, key=lambda held: (held.time.first, held.opened.sha256)):
@@ -344,7 +362,7 @@ def _contiguous(items: list[_Held], dataset: Dataset) -> list[list[_Held]]:
     return groups
 
 
-def _pieces(group: list[_Held], dataset: Dataset) -> Iterator[tuple[list[_Part], TimeAxis]]:
+def _pieces(group: list[HeldBlock], dataset: Dataset) -> Iterator[tuple[list[Part], TimeAxis]]:
     """Yield which samples go into each granule of a group: one, or one for each window if the group is long."""
     time = TimeAxis.concatenate(item.time for item in group)
     starts = np.cumsum([0, *(item.time.size for item in group)])
@@ -361,7 +379,8 @@ def _pieces(group: list[_Held], dataset: Dataset) -> Iterator[tuple[list[_Part],
         yield parts, time.cut(start, stop)
 
 
-def _content(parts: list[_Part], time: TimeAxis, dataset: Dataset, files: Iterable[Source]) -> GranuleContent:
+def content_of(parts: list[Part], time: TimeAxis, dataset: Dataset, files: Iterable[Source]) -> GranuleContent:
+    """Return what a granule of some samples is to hold."""
     samples = np.empty((time.size, *dataset.widths), dtype=dataset.dtype)
     done = 0
     for item, start, stop in parts:
@@ -386,90 +405,7 @@ def _content(parts: list[_Part], time: TimeAxis, dataset: Dataset, files: Iterab
     )
 
 
-def reread(
-    row: Row,
-    dataset: Dataset,
-    files: Sequence[Source],
-    options: Mapping[str, Any],
-    known: dict[Found, str] | None = None,
-) -> GranuleContent | FrameContent:
-    """Return what the granule of a row was made of, read from its sources again.
-
-    Parameters
-    ----------
-    files
-        The sources; more than one may be of one content, and the first that can be read serves.
-    options
-        For the places of raw files, as fsspec takes them.
-    known
-        SHA-256 of files that were hashed before; those that are hashed now are added.
-
-    Raises
-    ------
-    NotFound
-        A source is not where it was, or is no longer the same.
-    FormatError
-        A source cannot be read.
-    """
-    if row.frames is not None:
-        from ingest.frames.storing import reread_frames
-
-        return reread_frames(
-            row,
-            dataset,
-            files,
-            lambda stack, sha: _found_again(stack, sha, files, options, {} if known is None else known),
-        )
-    hashes = dict.fromkeys(part.sha256 for part in row.sources)
-    with ExitStack() as stack:
-        opened = {sha: _opened_again(stack, sha, files, options, {} if known is None else known) for sha in hashes}
-        parts: list[_Part] = []
-        for part in row.sources:
-            source, file, description = opened[part.sha256]
-            held = _Held(source, file, description, part.block, time_of(description.blocks[part.block]))
-            parts.append((held, part.start, part.stop))
-        if sum(stop - start for _, start, stop in parts) != row.time.size:
-            raise NotFound(f"{row.key}: its samples are a choice from sources that overlap; they are not read again")
-        return _content(parts, row.time, dataset, files)
-
-
-def check_sources(row: Row, files: Sequence[Source], options: Mapping[str, Any], known: dict[Found, str]) -> None:
-    """Raise unless the sources of a row are still where they were, with the same content; see `reread`."""
-    for sha in dict.fromkeys(part.sha256 for part in row.sources):
-        with ExitStack() as stack:
-            _found_again(stack, sha, files, options, known)
-
-
-def _opened_again(
-    stack: ExitStack, sha256: str, files: Sequence[Source], options: Mapping[str, Any], known: dict[Found, str]
-) -> tuple[TaskSource, OpenSource, Description]:
-    found, entered = _found_again(stack, sha256, files, options, known)
-    kind = next(file.format for file in files if file.sha256 == sha256)
-    source = TaskSource(found=found, format=kind, datasets=())
-    return source, entered, open_format(format_named(kind)).describe(entered.file)
-
-
-def _found_again(
-    stack: ExitStack, sha256: str, files: Iterable[Source], options: Mapping[str, Any], known: dict[Found, str]
-) -> tuple[Found, OpenSource]:
-    tried: list[str] = []
-    for file in files:
-        if file.sha256 != sha256:
-            continue
-        try:
-            found = scan([file.url], options)[0]
-            entered = stack.enter_context(open_source(found, options, digest=found not in known))
-        except (NotFound, StoreTrouble, SourceChanged) as error:
-            tried.append(str(error))
-            continue
-        if known.setdefault(found, entered.sha256) == sha256:
-            entered.sha256 = sha256
-            return found, entered
-        tried.append(f"{file.url}: is not the file that was ingested")
-    raise NotFound("; ".join(tried) or f"the source with SHA-256 {sha256} is known under no name")
-
-
-def _stamps(item: _Held, name: str, start: int, stop: int) -> NDArray[np.int64]:
+def _stamps(item: HeldBlock, name: str, start: int, stop: int) -> NDArray[np.int64]:
     coord = item.block.coords[name] if name in item.block.coords else item.block.coords["time"]
     values = coord.values[slice(start, stop)]
     assert not isinstance(values, LazyValues)  # noqa: S101 - readers give values that are there

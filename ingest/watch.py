@@ -1,4 +1,7 @@
-"""Watching places: files are taken in as they are finished, one granule each, until it is told to stop."""
+"""Watching places: files are taken in as they are finished, until it is told to stop.
+
+A raw file becomes a granule of its own; frames of a telescope that are finished at the same time share one.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,24 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from archive.errors import InvalidInput, NotFound, ReadOnlyStore, StoreTrouble, UnsafeStore
+from archive.errors import (
+    DamagedData,
+    FramesAwaited,
+    InvalidInput,
+    LightkeepError,
+    MissingExtra,
+    NotFound,
+    ReadOnlyStore,
+    StoreTrouble,
+    UnsafeStore,
+)
+from archive.index.layout import check_dataset_name
 from archive.view import open_view
 from ingest.lookout import Lookout, Settling, appears_whole, notices
+from ingest.places import Places
 from ingest.quarantine import set_aside
-from ingest.run import Committer, IngestReport, Tasks, planner_of, read_ledger
+from ingest.run import Committer, IngestReport, Tasks, frame_planner_of, planner_of, read_ledger
+from ingest.sources import without_frames
 from ingest.task import Refusal, Task, TaskResult, TaskSource, refusal_of, run_task
 from ingest.workers import error_of, hired
 
@@ -24,15 +40,18 @@ if TYPE_CHECKING:
 
     from archive.index.dataset import Dataset
     from archive.store import Store
+    from ingest.frames.storing import PlaceKey
+    from ingest.framing import PlannedFrames
     from ingest.settings import Settings
     from ingest.sources import Found
     from ingest.workers import Hiring, Workers
 
-__all__ = ["Patience", "Watch"]
+__all__ = ["Patience", "Pause", "Watch"]
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 _REFRESH_SECONDS = 10.0
+_FRAMES_AT_ONCE = 1024
 # Granules that no commit took for long must not be committed any more: gc may have removed them.
 _GIVE_UP_SECONDS = 6 * 3600.0
 
@@ -56,17 +75,19 @@ class Patience:
 
 
 @dataclass(slots=True)
-class _Pause:
-    """Doubling pauses while the store is in trouble."""
+class Pause:
+    """Doubling pauses while a store is in trouble."""
 
     until: float = float("-inf")
     seconds: float = 0.0
 
     def longer(self) -> None:
+        """Wait twice as long from now on, a minute at most."""
         self.seconds = min(max(self.seconds * 2, _FIRST_PAUSE), _LONGEST_PAUSE)
         self.until = time.monotonic() + self.seconds
 
     def over(self) -> None:
+        """Wait no more."""
         self.until, self.seconds = float("-inf"), 0.0
 
 
@@ -86,6 +107,8 @@ class Watch:
 
     Raises
     ------
+    InvalidInput
+        The settings name a dataset as none can be named.
     NotFound
         There is no archive, or no such folder.
     StoreTrouble
@@ -102,6 +125,8 @@ class Watch:
         patience: Patience | None = None,
         told: Callable[[str], None] = lambda _: None,
     ) -> None:
+        if settings.dataset is not None:
+            check_dataset_name(settings.dataset)
         hiring.check(store, settings.options)
         patience = patience or Patience()
         self._store, self._settings, self._hiring, self._told = store, settings, hiring, told
@@ -112,16 +137,19 @@ class Watch:
         self._view, self._refreshed = open_view(store), time.monotonic()
         self._ledger = read_ledger(self._view)
         self._report = IngestReport()
-        self._tasks = Tasks(store, self._view, settings)
+        self._tasks, self._places = Tasks(store, self._view, settings), Places(self._view)
         self._committer = Committer(store, self._tasks.datasets, self._ledger, self._report)
         self._ready: deque[Found] = deque()
         self._taken: set[str] = set()  # what is ready, running or to be tried again
         self._running: dict[Future[TaskResult], Task] = {}
+        self._filling: dict[Future[TaskResult], set[tuple[str, PlaceKey]]] = {}  # places of frames that run
         self._refused: list[Refusal] = []
         self._handled: dict[str, tuple[int, str]] = {}  # what need not be looked at again in this state
-        self._pause = _Pause()  # of the archive
-        self._pauses: dict[str, _Pause] = {}  # of files that could not be read, or their task not run
+        self._pause = Pause()  # of the archive
+        self._pauses: dict[str, Pause] = {}  # of files that could not be read, or their task not run
         self._later: dict[str, Found] = {}
+        self._alone: set[str] = set()  # frames that were in trouble together with others
+        self._awaited: set[str] = set()  # asdf files of which it was told that they wait
         self._uncommitted: float | None = None  # since when there is something that the store has not taken
 
     def stop(self) -> None:
@@ -233,40 +261,111 @@ class Watch:
         except StoreTrouble as error:
             self._trouble(error)
             return
-        for _ in range(min(room, len(self._ready))):
-            self._describe(self._ready.popleft(), pool)
+        others, frames = without_frames(self._ready, self._settings.format)
+        some = frames[:_FRAMES_AT_ONCE]
+        together = [file for file in some if file.url not in self._alone]  # these share granules
+        lone = [file for file in some if file.url in self._alone]
+        groups = [*([together] if together else []), *([file] for file in lone[:room])]
+        while groups and self._describe_frames(groups.pop(0), pool):
+            pass
+        left = [file for group in groups for file in group]
+        self._ready = deque([*others[room:], *frames[_FRAMES_AT_ONCE:], *left, *lone[room:]])
+        for file in others[:room]:
+            self._describe(file, pool)
+        if self._ready and len(self._running) < workers.ahead():
+            self._inbox.put(None)  # there is room for more at once
 
     def _describe(self, file: Found, pool: Executor) -> None:
         planner = planner_of([file], self._view, self._ledger, self._settings)
         try:
             for source in planner.apart():
-                self._start(pool, source, planner.datasets)
+                self._start(pool, (source,), planner.datasets)
         except StoreTrouble as error:
-            self._retry(file, error)
+            self._retry([file], error)
         for refusal in planner.refusals:
             self._refuse(refusal)
         if planner.ignored:
             self._handled[file.url] = (file.size, file.stamp)
         if planner.ignored or planner.known:
-            self._taken.discard(file.url)
+            self._let_go(file.url)
 
-    def _retry(self, file: Found, error: StoreTrouble) -> None:
-        """Take a file up again later, unless waiting cannot help."""
+    def _describe_frames(self, frames: Sequence[Found], pool: Executor) -> bool:
+        """Hand out the tasks of frames, and return whether there was no trouble with their place."""
+        left = {file.url: file for file in frames}
+        trouble: LightkeepError | None = None
+        refusals: Sequence[Refusal] = ()
+        try:
+            planner = frame_planner_of(
+                frames, self._places, self._ledger, self._settings, datasets=self._tasks.datasets, whole=False
+            )
+            refusals = planner.refusals
+            for planned in planner.groups():
+                files = [left.pop(source.found.url) for source in planned.sources]
+                if any(planned.keys & filling for filling in self._filling.values()):
+                    self._put_off(files)  # what comes of another file tells whether there is room
+                else:
+                    self._start(pool, planned.sources, planner.datasets, planned)
+        except (StoreTrouble, DamagedData, MissingExtra) as error:
+            trouble = error
+        for refusal in refusals:
+            left.pop(refusal.found.url, None)
+            if refusal.kind == FramesAwaited.__name__:
+                self._await_frames(refusal.found)
+            else:
+                self._refuse(refusal)
+        if trouble is None:
+            for url in left:  # known
+                self._let_go(url)
+        elif left:
+            self._in_trouble(list(left.values()), trouble)
+        return trouble is None
+
+    def _await_frames(self, asdf: Found) -> None:
+        if asdf.url not in self._awaited:
+            self._awaited.add(asdf.url)
+            self._told(f"waits for its frames: {asdf.url}")
+        self._put_off([asdf])
+
+    def _put_off(self, files: Sequence[Found]) -> None:
+        for file in files:
+            self._later[file.url] = file
+            self._pauses.setdefault(file.url, Pause()).longer()
+
+    def _in_trouble(self, files: Sequence[Found], trouble: LightkeepError) -> None:
+        if isinstance(trouble, MissingExtra):
+            for file in files:
+                self._refuse(refusal_of(file, trouble, None))
+            return
+        if isinstance(trouble, DamagedData):  # the view may be so old that gc has taken its index
+            self._refreshed = float("-inf")
+        self._retry(files, trouble)
+
+    def _retry(self, files: Sequence[Found], error: LightkeepError) -> None:
+        """Take files up again later, each by itself, unless waiting cannot help."""
         if isinstance(error, (ReadOnlyStore, UnsafeStore)) or isinstance(error.__cause__, BrokenExecutor):
             raise error
-        self._later[file.url] = file
-        pause = self._pauses.setdefault(file.url, _Pause())
-        pause.longer()
-        self._told(f"trouble, again in {pause.seconds:.0f} s: {error}")
+        self._put_off(files)
+        self._alone.update(file.url for file in files)
+        wait = min(self._pauses[file.url].seconds for file in files)
+        self._told(f"trouble, again in {wait:.0f} s: {error}")
 
-    def _start(self, pool: Executor, source: TaskSource, datasets: dict[str, Dataset]) -> None:
+    def _start(
+        self,
+        pool: Executor,
+        sources: tuple[TaskSource, ...],
+        datasets: dict[str, Dataset],
+        frames: PlannedFrames | None = None,
+    ) -> None:
         try:
-            task = self._tasks.one((source,), datasets)
+            task = replace(self._tasks.one(sources, datasets), frames=None if frames is None else frames.job)
         except InvalidInput as error:  # another writer has given the name to another acquisition
-            self._refuse(refusal_of(source.found, error, source.earlier))
+            for source in sources:
+                self._refuse(refusal_of(source.found, error, source.earlier))
             return
         future = pool.submit(run_task, task)
         self._running[future] = task
+        if frames is not None:
+            self._filling[future] = frames.keys
         future.add_done_callback(lambda _: self._inbox.put(None))
 
     def _refresh(self) -> None:
@@ -275,38 +374,46 @@ class Watch:
             view = open_view(self._store)
             view.settle()
             self._tasks.refresh(view)
+            self._places.renew(view)
             self._view, self._refreshed = view, time.monotonic()
 
     def _gather(self) -> None:
         """Take in what tasks have done."""
         for future in [future for future in self._running if future.done()]:
             task = self._running.pop(future)
+            self._filling.pop(future, None)
             error = error_of(future, task)
             if error is None:
                 result = future.result()
                 for source in task.sources:
-                    self._pauses.pop(source.found.url, None)
-                    self._taken.discard(source.found.url)
+                    self._let_go(source.found.url)
                 self._report.raw += sum(row.data.nbytes for row in result.rows)
+                self._places.note(result.rows)
                 self._committer.add(replace(result, refusals=()))
                 for refusal in result.refusals:
                     self._refuse(refusal)
                 if result.sources and self._uncommitted is None:
                     self._uncommitted = time.monotonic()
-            elif type(error.__cause__).__name__ == "KilledWorker":
-                for source in task.sources:
-                    self._refuse(refusal_of(source.found, StoreTrouble(str(error)), source.earlier))
+            elif isinstance(error, MissingExtra):
+                self._in_trouble([source.found for source in task.sources], error)
+            elif type(error.__cause__).__name__ == "KilledWorker" and len(task.sources) == 1:
+                (source,) = task.sources
+                self._refuse(refusal_of(source.found, StoreTrouble(str(error)), source.earlier))
             elif isinstance(error, StoreTrouble):
-                for source in task.sources:
-                    self._retry(source.found, error)
+                self._retry([source.found for source in task.sources], error)
             else:
                 raise error
+
+    def _let_go(self, url: str) -> None:
+        """Be done with a file in the state that it has."""
+        self._pauses.pop(url, None)
+        self._taken.discard(url)
+        self._alone.discard(url)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Set a file aside, unless it is only not finished yet, or gone."""
         file = refusal.found
-        self._pauses.pop(file.url, None)
-        self._taken.discard(file.url)
+        self._let_go(file.url)
         if refusal.kind == "SourceChanged" or not appears_whole(file.url):
             now: Found | None = file
             with suppress(StoreTrouble):

@@ -133,3 +133,24 @@ def new_archive(url: str) -> Store:
     store = open_store(url)
     initialise(store)
     return store
+
+
+def example_files(folder: Path, frames: int) -> list[Path]:
+    """Return files of an example dataset, as a data centre would hand them out: the asdf, then some of its frames."""
+    import archive as lk
+
+    cube = lk.get_example_cube("raster")
+    folder.mkdir(parents=True)
+    asdf = cube.io.to_asdf(folder / "raster.asdf")
+    return [asdf, *cube.io.to_fits(folder)[:frames]]
+
+
+def write_changed(path: Path, original: Path) -> Path:
+    """Write a file that is the same frame of the same dataset, with other pixels."""
+    with warnings.catch_warnings(), fits.open(original) as hdus:
+        warnings.simplefilter("ignore")
+        for hdu in hdus:
+            if hdu.data is not None:
+                hdu.data = hdu.data[..., ::-1] + 1
+        hdus.writeto(path, checksum=True)
+    return path

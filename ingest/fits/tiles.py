@@ -7,7 +7,6 @@ FITS Standard 4.0, section 10.1: tiled image compression; 10.4.1: RICE; 7.3.5: v
 
 from __future__ import annotations
 
-import struct
 import zlib
 from dataclasses import dataclass, field
 from math import prod
@@ -102,7 +101,7 @@ def heap_of(data: memoryview, unit: Unit, shape: tuple[int, ...], scaling: Scali
         raise FormatError(f"{name}: {prod(shape)} pixels in {len(data)} bytes; the header is damaged, set it aside")
     table = np.frombuffer(data[: width * rows], _row_type(keywords, width, name))
     start = integer(keywords, "THEAP", name, width * rows)
-    kinds, places = _places(table, start, len(data), name)
+    kinds, places = _places(table, _item_sizes(keywords, name), start, len(data), name)
     block, item = _rice_settings(keywords, algorithm, name)
     dither = str(keywords.get("ZQUANTIZ", "NO_DITHER"))
     quantised = "ZSCALE" in (table.dtype.names or ())
@@ -163,7 +162,18 @@ def _row_type(keywords: Mapping[str, CardValue], width: int, name: str) -> np.dt
     return kind
 
 
-def _places(table: NDArray[Any], start: int, size: int, name: str) -> tuple[list[str], NDArray[np.int64]]:
+def _item_sizes(keywords: Mapping[str, CardValue], name: str) -> dict[str, int]:
+    """Return of how many bytes each is what a column of tiles counts."""
+    sizes = {}
+    for number in range(1, integer(keywords, "TFIELDS", name) + 1):
+        form = str(keywords[f"TFORM{number}"]).removeprefix("1")
+        sizes[str(keywords[f"TTYPE{number}"])] = np.dtype(_FIELDS.get(form[1:2], "u1")).itemsize
+    return sizes
+
+
+def _places(
+    table: NDArray[Any], item_sizes: Mapping[str, int], start: int, size: int, name: str
+) -> tuple[list[str], NDArray[np.int64]]:
     """Return the column and the place of each tile; a tile is in the first column that has bytes of it."""
     kinds = np.full(len(table), "", dtype=object)
     places = np.zeros((len(table), 2), np.int64)
@@ -172,7 +182,7 @@ def _places(table: NDArray[Any], start: int, size: int, name: str) -> tuple[list
             continue
         free = (kinds == "") & (table[column][:, 0] > 0)
         kinds[free] = column
-        places[free] = table[column][free].astype(np.int64)[:, ::-1]
+        places[free] = table[column][free].astype(np.int64)[:, ::-1] * (1, item_sizes[column])
     places[:, 0] += start
     if (kinds == "").any() or start < table.nbytes or (places < 0).any() or (places.sum(axis=1) > size).any():
         raise FormatError(f"{name}: a tile lies outside of the data; the file is cut or damaged, fetch it again")
@@ -224,9 +234,10 @@ def _inflate(body: bytes, size: int, name: str) -> bytes:
     stream = zlib.decompressobj(wbits=31)
     try:
         plain = stream.decompress(body, size + 1)
-        plain += stream.flush()
-    except (zlib.error, struct.error) as error:
+    except zlib.error as error:
         raise FormatError(f"{name}: a GZIP tile is damaged ({error}); fetch it again") from error
+    if len(plain) > size:
+        raise FormatError(f"{name}: a tile has more than the {size} bytes of its pixels; set it aside")
     if not stream.eof:
         raise FormatError(f"{name}: a GZIP tile is cut; fetch it again")
     return plain

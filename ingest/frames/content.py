@@ -233,7 +233,7 @@ class FrameContent:
             return cls(
                 made_of=(load_many([StoredPart(store, row.data, window)], limit=None)[0].tobytes(), held), files=mine
             )
-        return cls(made_of=FrameGroup.stored(store, row, range(row.samples)), files=mine)
+        return cls(made_of=FrameGroup.stored(store, [(row, range(row.samples))]), files=mine)
 
     def write(self, store: Store, dataset: Dataset, time: int, **options: Any) -> Row:
         """Put it as a granule, and return its row.

@@ -15,7 +15,7 @@ from archive.lazy import StoredPart
 from archive.reading import load_many
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from archive.index.rows import Row
     from archive.store import Store
 
-__all__ = ["FrameGroup", "Held", "columns_of"]
+__all__ = ["FrameGroup", "Held", "columns_of", "kin_of_row"]
+
+_WAVE_BYTES = 64 << 20  # decoded, of granules that are read together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,18 +117,39 @@ class Held:
     def kin(self) -> tuple[Any, ...]:
         """What frames must share to lie in one granule."""
         tiling = self.tiling
-        tiles = tiling and (
-            tiling.shape,
-            tiling.algorithm,
-            tiling.block,
-            tiling.item,
-            tiling.dither,
-            tiling.scale is None,
-            None if isinstance(tiling.blank, np.ndarray) else tiling.blank,
-            isinstance(tiling.blank, np.ndarray),
-            len(self.rows),
-        )
-        return (self.tile, self.stored.shape, self.stored.dtype.str, self.scaling, tiles)
+        beside = frozenset[str]()
+        if tiling is not None and tiling.scale is not None:
+            beside = frozenset({"scales", "blanks"} if isinstance(tiling.blank, np.ndarray) else {"scales"})
+        return _kin(self.tile, self.stored.shape, self.stored.dtype, self.scaling, tiling, beside, len(self.rows))
+
+
+def kin_of_row(row: Row, table: FrameTable) -> tuple[Any, ...]:
+    """Return what the frames of a granule share, as `Held.kin` of each."""
+    beside = row.extras.keys() & {"scales", "blanks"}
+    width = row.extras["rows"].shape[-1] if "rows" in row.extras else 0
+    return _kin(table.tile, table.image, np.dtype(row.data.dtype), table.scaling, table.tiling, beside, width)
+
+
+def _kin(  # noqa: PLR0917 - one expression, of two sources
+    tile: tuple[int, ...] | None,
+    image: tuple[int, ...],
+    dtype: np.dtype[Any],
+    scaling: Scaling,
+    tiling: Tiling | None,
+    beside: Collection[str],
+    width: int,
+) -> tuple[Any, ...]:
+    tiles = tiling and (
+        tiling.shape,
+        tiling.algorithm,
+        tiling.block,
+        tiling.item,
+        tiling.dither,
+        None if "blanks" in beside else tiling.blank,
+        tuple(sorted(beside)),
+        width,
+    )
+    return (tile, image, dtype.newbyteorder("=").str, scaling, tiles)
 
 
 def _kind(body: bytes) -> str:
@@ -150,25 +173,20 @@ class FrameGroup:
         ]
 
     @classmethod
-    def stored(cls, store: Store, row: Row, numbers: Sequence[int]) -> FrameGroup:
-        """Return some frames of a granule, read.
+    def stored(cls, store: Store, members: Iterable[tuple[Row, Sequence[int]]]) -> FrameGroup:
+        """Return some frames of granules, read in as few waves of requests as memory allows.
+
+        Parameters
+        ----------
+        members
+            Rows, and numbers of the frames of each.
 
         Raises
         ------
         DamagedData
-            Something of it is missing or altered.
+            Something of them is missing or altered.
         """
-        table = unpack(row.frames or "")
-        if isinstance(table, Document):
-            raise InvalidInput(f"{row.key}: holds an asdf, no frames")
-        granule = FrameGranule(store, row.key, row.data, row.extras, table)
-        hashes = [source.sha256 for source in row.sources]
-        files = GranuleFiles(granule, hashes)
-        lazy = [StoredPart(store, row.data, tuple(slice(0, length) for length in row.data.shape))]
-        names = [name for name in ("scales", "blanks") if name in row.extras]
-        loaded = load_many([*lazy, *(granule.whole(name) for name in names)], limit=None)
-        beside = dict(zip(names, loaded[1:], strict=True))
-        return cls(tuple(_held(files, loaded[0], beside, number) for number in numbers))
+        return cls(tuple(frame for wave in _waves(members) for frame in _read(store, wave)))
 
     def pixels(self) -> NDArray[Any]:
         """Return the stored numbers of all frames, shape `(frames, *core)`."""
@@ -200,7 +218,43 @@ class FrameGroup:
         )
 
 
-def _held(files: GranuleFiles, data: NDArray[Any], beside: Mapping[str, NDArray[Any]], number: int) -> Held:
+def _waves(members: Iterable[tuple[Row, Sequence[int]]]) -> Iterator[list[tuple[Row, Sequence[int]]]]:
+    """Yield rows that are read together."""
+    wave: list[tuple[Row, Sequence[int]]] = []
+    held = 0
+    for row, numbers in members:
+        size = row.data.nbytes + sum(extra.nbytes for extra in row.extras.values())
+        if wave and held + size > _WAVE_BYTES:
+            yield wave
+            wave, held = [], 0
+        wave.append((row, numbers))
+        held += size
+    if wave:
+        yield wave
+
+
+def _read(store: Store, members: Sequence[tuple[Row, Sequence[int]]]) -> Iterator[Held]:
+    """Yield some frames of granules, all read in one wave of requests."""
+    granules: list[FrameGranule] = []
+    lazy: list[StoredPart] = []
+    for row, _ in members:
+        table = unpack(row.frames or "")
+        if isinstance(table, Document):
+            raise InvalidInput(f"{row.key}: holds an asdf, no frames")
+        granule = FrameGranule(store, row.key, row.data, row.extras, table)
+        granules.append(granule)
+        lazy.append(StoredPart(store, row.data, tuple(slice(0, length) for length in row.data.shape)))
+        lazy += [granule.whole(name) for name in row.extras]
+    loaded = iter(load_many(lazy, limit=None))
+    for granule, (row, numbers) in zip(granules, members, strict=True):
+        data = next(loaded)
+        beside = {name: next(loaded) for name in row.extras}
+        files = GranuleFiles(granule, [source.sha256 for source in row.sources], beside)
+        chosen = data if len(numbers) == row.samples else data[list(numbers)]  # a view would hold all of them
+        yield from (_held(files, image, beside, number) for image, number in zip(chosen, numbers, strict=True))
+
+
+def _held(files: GranuleFiles, image: NDArray[Any], beside: Mapping[str, NDArray[Any]], number: int) -> Held:
     table, one = files.granule.table, files.stored_frame(number)
     tiling = table.tiling_of(number)
     if tiling is not None and "scales" in beside:
@@ -217,7 +271,7 @@ def _held(files: GranuleFiles, data: NDArray[Any], beside: Mapping[str, NDArray[
     return Held(
         file=table.files[number],
         sha256=files.hashes[number],
-        stored=data[number].reshape(table.image),
+        stored=image.reshape(table.image),
         scaling=table.scaling,
         tiling=tiling,
         head=one.head,

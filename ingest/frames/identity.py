@@ -24,7 +24,7 @@ from ingest.frames.from_headers import TIMES, frame_shape, mosaic_place, pixel_t
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FrameIdentity", "dataset_of_frames", "frames_per_granule", "identify_frame", "name_of"]
+__all__ = ["FrameIdentity", "dataset_of_frames", "frames_per_granule", "identify_frame", "name_of", "window_of"]
 
 _GRANULE_BYTES = 128 << 20  # raw
 _TILES = 25  # of a small frame: as many requests as one whole frame may take
@@ -235,3 +235,10 @@ def frames_per_granule(dataset: Dataset) -> int:
     size: int = prod(dataset.fingerprint["image"]) * dataset.dtype.itemsize
     chunk = dataset.chunks[0]
     return max(min(_GRANULE_BYTES // max(size, 1), _GRANULE_FRAMES) // chunk, 1) * chunk
+
+
+def window_of(tile: tuple[int, ...] | None, place: tuple[int, ...], dataset: Dataset) -> tuple[Any, ...]:
+    """Return which granule a frame goes to, by its place, so that all workers agree."""
+    # One place more along each axis, since it is not known here whether they are counted from 0 or from 1.
+    lengths = [length + 1 for length in dataset.fingerprint["shape"][: len(place)]]
+    return (tile, int(np.ravel_multi_index(place, lengths)) // frames_per_granule(dataset))

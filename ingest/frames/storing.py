@@ -6,9 +6,9 @@ import hashlib
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from archive.cube.table import Document, unpack
+from archive.cube.table import Document, FrameTable, unpack
 from archive.errors import FormatError
 from archive.index.commits import Source
 from archive.index.layout import new_granule_key
@@ -25,20 +25,31 @@ if TYPE_CHECKING:
     from archive.index.dataset import Dataset
     from archive.index.rows import Row
     from archive.store import Store
-    from ingest.sources import Found, OpenSource
+    from ingest.sources import Found, Opener, OpenSource
 
 __all__ = [
+    "Content",
     "FrameJob",
     "FrameSource",
     "FramesStored",
+    "PlaceKey",
     "check_belongs",
     "held_of",
     "place_key",
+    "place_keys",
+    "places_of",
     "reread_frames",
     "store_frames",
 ]
 
 type PlaceKey = tuple[Any, ...]
+
+
+class Content(NamedTuple):
+    """A file by its name, and the SHA-256 of what is in it."""
+
+    file: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,33 +68,50 @@ class FrameJob:
 
     document: str | None = None
     time: int = 0
-    taken: Mapping[PlaceKey, str] = field(default_factory=dict)
+    taken: Mapping[PlaceKey, Content] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameSource:
-    """One file of a task, as in `ingest.task.TaskSource`."""
+    """One file of a task, as in `ingest.task.TaskSource`; whether its earlier content stays for another file's sake."""
 
     found: Found
     copies: frozenset[str]
     earlier: str | None
+    shared: bool
     anew: bool
 
 
 @dataclass(slots=True)
 class FramesStored:
-    """What came of a task: rows, sources, what was refused, and contents that the rows stand for from now on."""
+    """What came of a task: rows, sources, what was refused, contents that the rows stand for, and which stay."""
 
     begun: float = field(default_factory=time.time)
     rows: list[Row] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
     refused: list[tuple[FrameSource, FormatError]] = field(default_factory=list)
     replaced: set[str] = field(default_factory=set)
+    shared: set[str] = field(default_factory=set)
 
 
 def place_key(tile: tuple[int, ...] | None, place: tuple[int, ...], moment: int) -> PlaceKey:
     """Return what no two frames of a dataset may share: the place, or the time in a series."""
     return (tile, *(place or (moment,)))
+
+
+def place_keys(table: FrameTable) -> list[PlaceKey]:
+    """Return the place of each frame of a granule."""
+    places = table.places or ((),) * len(table.files)
+    return [place_key(table.tile, place, moment) for place, moment in zip(places, table.times, strict=True)]
+
+
+def places_of(row: Row) -> dict[PlaceKey, Content]:
+    """Return the files of a granule by their places; none of an asdf."""
+    table = unpack(row.frames or "")
+    if isinstance(table, Document):
+        return {}
+    files = (Content(file, part.sha256) for file, part in zip(table.files, row.sources, strict=True))
+    return dict(zip(place_keys(table), files, strict=True))
 
 
 def held_of(content: bytes, url: str, dataset: Dataset) -> Held:
@@ -118,7 +146,13 @@ def check_belongs(fingerprint: Mapping[str, Any], dataset: Dataset, url: str) ->
 
 
 def store_frames(
-    store: Store, dataset: Dataset, sources: Sequence[FrameSource], job: FrameJob, options: Mapping[str, Any]
+    store: Store,
+    dataset: Dataset,
+    sources: Sequence[FrameSource],
+    job: FrameJob,
+    options: Mapping[str, Any],
+    *,
+    opener: Opener = open_source,
 ) -> FramesStored:
     """Put the granules of some frames, or of an asdf; what cannot be read is set aside."""
     done = FramesStored()
@@ -126,7 +160,7 @@ def store_frames(
     taking = _Taking(store, dataset, job, done, held, dict(job.taken))
     for source in sources:
         try:
-            with open_source(source.found, options, digest=False) as opened:
+            with opener(source.found, options, digest=False) as opened:
                 content = opened.file.read()
             taking.take(source, content)
         except FormatError as error:
@@ -187,7 +221,7 @@ class _Taking:
     job: FrameJob
     done: FramesStored
     held: list[Held]
-    places: dict[PlaceKey, str]
+    places: dict[PlaceKey, Content]
     seen: set[str] = field(default_factory=set)
 
     def take(self, source: FrameSource, content: bytes) -> None:
@@ -209,6 +243,8 @@ class _Taking:
                 self.held.append(frame)
         if source.earlier not in {None, sha256}:
             self.done.replaced.add(str(source.earlier))
+            if source.shared:
+                self.done.shared.add(str(source.earlier))
         if source.anew:
             self.done.replaced.add(sha256)
         self.seen.add(sha256)
@@ -222,13 +258,14 @@ def _entry(source: FrameSource, sha256: str, dataset: Dataset, kind: str) -> Sou
     )
 
 
-def _claim(places: dict[PlaceKey, str], frame: Held, source: FrameSource) -> None:
+def _claim(places: dict[PlaceKey, Content], frame: Held, source: FrameSource) -> None:
     """Note that a frame has a place, or raise if another has it."""
     key = place_key(frame.tile, frame.place, frame.time)
     other = places.get(key)
-    if other is not None and source.earlier is None and not source.anew:
-        raise FormatError(f"{source.found.url}: claims the place {key[1:]}, which {other} has; set one of them aside")
-    places[key] = frame.file
+    if other is not None and other.sha256 != frame.sha256 and source.earlier is None and not source.anew:
+        url, file = source.found.url, other.file
+        raise FormatError(f"{url}: claims the place {key[1:]}, which {file} has; set one of them aside")
+    places[key] = Content(frame.file, frame.sha256)
 
 
 def _written(store: Store, dataset: Dataset, held: list[Held], done: FramesStored) -> list[Row]:
@@ -245,7 +282,7 @@ def _written(store: Store, dataset: Dataset, held: list[Held], done: FramesStore
             key=key,
             batch=batch,
             mapped=encoders().map,
-            supersedes=tuple(sorted(done.replaced - known.keys())),
+            supersedes=tuple(sorted(done.replaced - known.keys() - done.shared)),
         )
         for key, group in zip(batch, groups, strict=False)
     ]

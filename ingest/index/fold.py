@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 from archive.errors import Conflict, NotFound
 from archive.index import layout
 from archive.index.commits import Commit
-from archive.index.leaves import LeafEntry, LeafTable, encode_leaf, leaf_rows
 from archive.index.snapshot import Snapshot
 from archive.store import Get, List
 from ingest.index.ledger import merge_segments
-from ingest.index.replacing import halved, read_leaves
+from ingest.index.replacing import by_leaf, encoded, read_leaves
 from ingest.index.swap import Base, Change, read_current, successor, swap
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from archive.index.commits import Source
     from archive.index.dataset import Dataset
+    from archive.index.leaves import LeafEntry, LeafTable
     from archive.index.rows import Row
     from archive.store import Store
 
@@ -185,10 +185,7 @@ def _merge_leaves(
 ) -> tuple[list[LeafEntry], list[tuple[str, bytes]], set[str]]:
     """Return the leaves of a dataset with new rows in them, the bytes of those that are new, and contents met there."""
     ordered = sorted(leaves, key=lambda leaf: leaf.first)
-    homes: dict[int, list[Row]] = defaultdict(list)
-    for row in rows:
-        before = [number for number, leaf in enumerate(ordered) if leaf.first <= row.time.first]
-        homes[before[-1] if before else 0].append(row)
+    homes = by_leaf(rows, ordered)
     # A row that is there already, or stands for this one, may lie in any leaf that holds the same times.
     near = {number: [leaf for leaf in ordered if _meet(leaf, held)] for number, held in homes.items()}
     touched = list(
@@ -204,10 +201,9 @@ def _merge_leaves(
             kept.extend([leaf] if leaf else [])
             continue
         held = tables[leaf.key].rows() if leaf else []
-        for part in halved([*held, *fresh], last=number >= len(ordered) - 1, most=leaf_rows(dataset)):
-            entry, body = encode_leaf(part, dataset)
-            kept.append(entry)
-            objects.append((entry.key, body))
+        made = encoded([*held, *fresh], dataset, last=number >= len(ordered) - 1)
+        kept.extend(entry for entry, _ in made)
+        objects.extend((entry.key, body) for entry, body in made)
     met = {source.sha256 for table in tables.values() for row in table.rows() for source in row.sources}
     return kept, objects, met
 

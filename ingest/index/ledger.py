@@ -36,6 +36,7 @@ class Ledger:
         self._hashes: dict[str, Source] = {}
         self._sizes: dict[int, set[str]] = defaultdict(set)
         self._urls: dict[str, Source] = {}
+        self._copies: dict[str, set[str]] = defaultdict(set)  # names of further files, by content
         self._lock = threading.Lock()
         for source in sources:
             self.add(source)
@@ -50,7 +51,15 @@ class Ledger:
             if source.rows:  # else a copy: what it is a copy of may have been removed since
                 self._hashes.setdefault(source.sha256, source)
                 self._sizes[source.size].add(source.sha256)
+            if source.sha256 not in self._hashes or self._hashes[source.sha256].url != source.url:
+                self._copies[source.sha256].add(source.url)
             self._urls[source.url] = source
+
+    def forget(self) -> None:
+        """Know nothing any more."""
+        with self._lock:
+            for held in (self._seen, self._hashes, self._sizes, self._urls, self._copies):
+                held.clear()
 
     def seen(self, url: str, size: int, stamp: str) -> Source | None:
         """Return the source that was under this name, if it looks unchanged and its content is held."""
@@ -60,6 +69,16 @@ class Ledger:
     def earlier(self, url: str) -> Source | None:
         """Return the source that was under this name, changed or not."""
         return self._urls.get(url)
+
+    def others(self, url: str) -> frozenset[str]:
+        """Return the names of the other files with the content that was under this name."""
+        with self._lock:
+            mine = self._urls.get(url)
+            if mine is None or mine.sha256 not in self._copies:
+                return frozenset()
+            first = self._hashes.get(mine.sha256, mine)
+            names = {first.url, *self._copies[mine.sha256]} - {url}
+            return frozenset(name for name in names if self._urls[name].sha256 == mine.sha256)
 
     def held(self, sha256: str) -> Source | None:
         """Return the source with this content."""

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from archive.errors import DamagedData, NotFound
-from archive.index.leaves import LEAF_ROWS, LeafTable, encode_leaf, leaf_rows
+from archive.index.leaves import LeafTable, encode_leaf, leaf_rows
 from archive.store import Get
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from archive.index.snapshot import Snapshot
     from archive.store import Store
 
-__all__ = ["halved", "read_leaves", "rows_of", "with_rows_replaced"]
+__all__ = ["by_leaf", "encoded", "read_leaves", "rows_of", "with_rows_replaced"]
 
 
 def read_leaves(store: Store, leaves: Sequence[LeafEntry], dataset: Dataset) -> list[LeafTable]:
@@ -66,12 +66,9 @@ def with_rows_replaced(
     dataset = snapshot.datasets[name]
     ordered = sorted((leaf for leaf in snapshot.leaves if leaf.dataset == name), key=lambda leaf: leaf.first)
     others = tuple(leaf for leaf in snapshot.leaves if leaf.dataset != name)
-    leaving = {(row.id, row.key) for row in gone}
+    leaving = {row.identity for row in gone}
     times = [(row.time.first, row.time.last) for row in gone]
-    homes: dict[int, list[Row]] = defaultdict(list)
-    for row in fresh:
-        before = [number for number, leaf in enumerate(ordered) if leaf.first <= row.time.first]
-        homes[before[-1] if before else 0].append(row)
+    homes = by_leaf(fresh, ordered)
     touched = [
         number
         for number, leaf in enumerate(ordered)
@@ -85,18 +82,31 @@ def with_rows_replaced(
             leaves.append(ordered[number])
             continue
         before_rows = tables[number].rows() if ordered else []
-        kept = [row for row in before_rows if (row.id, row.key) not in leaving]
+        kept = [row for row in before_rows if row.identity not in leaving]
         if ordered and len(kept) == len(before_rows) and number not in homes:
             leaves.append(ordered[number])
             continue
-        for part in halved([*kept, *homes.get(number, ())], last=number >= len(ordered) - 1, most=leaf_rows(dataset)):
-            entry, body = encode_leaf(part, dataset)
-            leaves.append(entry)
-            objects.append((entry.key, body))
+        made = encoded([*kept, *homes.get(number, ())], dataset, last=number >= len(ordered) - 1)
+        leaves.extend(entry for entry, _ in made)
+        objects.extend((entry.key, body) for entry, body in made)
     return (*others, *leaves), objects
 
 
-def halved(rows: Sequence[Row], *, last: bool, most: int = LEAF_ROWS) -> list[list[Row]]:
+def by_leaf(rows: Iterable[Row], ordered: Sequence[LeafEntry]) -> dict[int, list[Row]]:
+    """Return rows by the number of the leaf that they go into: the last that starts no later; leaves in order."""
+    homes: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        before = [number for number, leaf in enumerate(ordered) if leaf.first <= row.time.first]
+        homes[before[-1] if before else 0].append(row)
+    return homes
+
+
+def encoded(rows: Sequence[Row], dataset: Dataset, *, last: bool) -> list[tuple[LeafEntry, bytes]]:
+    """Return rows as one leaf, or as several if they are too many for one, with their bytes."""
+    return [encode_leaf(part, dataset) for part in _halved(rows, last=last, most=leaf_rows(dataset))]
+
+
+def _halved(rows: Sequence[Row], *, last: bool, most: int) -> list[list[Row]]:
     """Return rows in leaves: the newest leaf of a dataset fills up, older ones are halved."""
     ordered = sorted(rows, key=lambda row: (row.time.first, row.id))
     size = most if last or len(ordered) <= most else -(-len(ordered) // (-(-len(ordered) // most)))

@@ -1,21 +1,22 @@
-"""Compaction: small granules of a dataset into granules of its windows, overlaps resolved."""
+"""Compaction: small granules of a dataset into whole ones, overlaps resolved."""
 
 from __future__ import annotations
 
 import itertools
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from archive.index import layout
-from archive.index.runs import Spans, runs_of
+from archive.index.dataset import dataset_named
 from ingest.index.fold import fold
 from ingest.index.replacing import rows_of, with_rows_replaced
 from ingest.index.swap import Base, Change, change, read_current, successor
-from ingest.keeping.rewrite import Part, rewrite
+from ingest.keeping.claims import Contents, RowsTold
+from ingest.keeping.groups import Group, groups_of, served_of
+from ingest.keeping.rewrite import rewrite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from archive.index.dataset import Dataset
     from archive.index.rows import Row
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["CompactReport", "compact"]
 
 _GROUPS_A_SWAP = 32
-
-type _Served = dict[tuple[str, str], tuple[int, int]]
-"""Of each row, by id and key, the half-open range of samples that it serves; hidden rows serve none."""
 
 
 @dataclass(slots=True)
@@ -38,7 +36,7 @@ class CompactReport:
     before, after
         Granules that were replaced, and granules that stand for them.
     hidden
-        Replaced granules of which no sample was served, since others hold the same times.
+        Replaced granules of which nothing was served, since others hold the same times or places.
     given_up
         Groups that somebody else changed meanwhile; the next compaction takes them.
     stored
@@ -62,30 +60,10 @@ class CompactReport:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Rows that one granule is to stand for.
-
-    Parameters
-    ----------
-    parts
-        The samples that are served, in order of time.
-    hidden
-        Rows that serve none.
-    """
-
-    parts: tuple[Part, ...]
-    hidden: tuple[Row, ...] = ()
-
-    @property
-    def rows(self) -> tuple[Row, ...]:
-        return (*(part.row for part in self.parts), *self.hidden)
-
-
 def compact(
     store: Store, names: Sequence[str] | None = None, *, advance: Callable[[int], None] = lambda _: None
 ) -> CompactReport:
-    """Merge the granules of each window of datasets, and drop what overlaps hide.
+    """Merge the granules of each window of datasets, of time or of places of frames, and drop what others hide.
 
     Safe beside ingest, folds, readers and other compactions: new granules are put first, and one swap of
     CURRENT replaces the old rows by them if every one is still there and serves the same samples; a group
@@ -100,68 +78,42 @@ def compact(
 
     Raises
     ------
+    NotFound
+        There is no such dataset; nothing is compacted.
     DamagedData
         A granule is missing or altered; nothing of its group is changed.
     """
     fold(store)
     snapshot = read_current(store).snapshot
+    wanted = sorted(set(snapshot.datasets if names is None else names))
+    datasets = [dataset_named(name, snapshot.datasets, store.url) for name in wanted]
     report = CompactReport()
-    for name in sorted(snapshot.datasets if names is None else names):
-        dataset = snapshot.datasets[name]
-        if dataset.holds_frames:
-            continue  # their granules are cut by place, and do not grow by time
-        groups = _groups(rows_of(store, snapshot, name), dataset)
+    for dataset in datasets:
+        told = RowsTold()
+        groups = groups_of(rows_of(store, snapshot, dataset.name), dataset, told)
         while batch := list(itertools.islice(groups, _GROUPS_A_SWAP)):
-            _replace(store, dataset, batch, report, advance)
+            _replace(store, dataset, batch, told, report, advance)
     return report
 
 
-def _groups(rows: Sequence[Row], dataset: Dataset) -> Iterator[_Group]:
-    """Yield the groups that are worth it: several rows of one window, or rows that overlaps hide."""
-    spans = Spans.of_rows(rows)
-    served = _served(rows, dataset)
-    hidden = [row for row in rows if (row.id, row.key) not in served]
-    for run in runs_of(spans, dataset.step):
-        parts = [
-            Part(rows[int(number)], int(start), int(stop))
-            for number, start, stop in zip(run.rows, run.start, run.stop, strict=True)
-        ]
-        for _, members in itertools.groupby(parts, key=lambda part: _home(part.row, dataset)):
-            group = tuple(members)
-            first = group[0].row.time.at(group[0].start)
-            last = group[-1].row.time.last
-            mine = tuple(row for row in hidden if first <= row.time.first <= last)
-            trimmed = any(part.stop - part.start < part.row.time.size for part in group)
-            if len(group) > 1 or trimmed or mine:
-                yield _Group(group, mine)
-
-
-def _home(row: Row, dataset: Dataset) -> tuple[int, str]:
-    """Return what rows must share to become one granule: the window, and attributes of their own."""
-    return row.time.first // dataset.window, json.dumps(dict(row.attrs), sort_keys=True)
-
-
-def _served(rows: Sequence[Row], dataset: Dataset) -> _Served:
-    return {
-        (rows[int(number)].id, rows[int(number)].key): (int(start), int(stop))
-        for run in runs_of(Spans.of_rows(rows), dataset.step)
-        for number, start, stop in zip(run.rows, run.start, run.stop, strict=True)
-    }
-
-
-def _replace(
-    store: Store, dataset: Dataset, groups: Sequence[_Group], report: CompactReport, advance: Callable[[int], None]
+def _replace(  # noqa: PLR0917 - one call
+    store: Store,
+    dataset: Dataset,
+    groups: Sequence[Group],
+    told: RowsTold,
+    report: CompactReport,
+    advance: Callable[[int], None],
 ) -> None:
     """Put the granules of some groups, and swap their rows in."""
     keys = [layout.new_granule_key(dataset.name, group.parts[0].row.time.first) for group in groups]
     made: list[Row] = []
     for key, group in zip(keys, groups, strict=True):
-        made.append(rewrite(store, dataset, group.parts, replaces=group.rows, key=key, batch=keys))
+        made.append(rewrite(store, dataset, group.parts, replaces=group.rows, key=key, batch=[key]))
         advance(len(group.rows))
     taken: list[int] = []
 
     def edit(base: Base) -> Change | None:
-        taken[:] = _unchanged(store, base, dataset.name, groups)
+        taken[:] = _unchanged(store, base, dataset.name, groups, made, told)
         if not taken:
             return None
         gone = [row for number in taken for row in groups[number].rows]
@@ -183,7 +135,9 @@ def _replace(
     report.stored += sum(made[number].data.size for number in taken)
 
 
-def _unchanged(store: Store, base: Base, name: str, groups: Sequence[_Group]) -> list[int]:
+def _unchanged(  # noqa: PLR0917 - one call
+    store: Store, base: Base, name: str, groups: Sequence[Group], made: Sequence[Row], told: RowsTold
+) -> list[int]:
     """Return the numbers of the groups whose rows are all there and serve what they served when it was planned."""
     dataset = base.snapshot.datasets.get(name)
     if dataset is None:
@@ -191,13 +145,26 @@ def _unchanged(store: Store, base: Base, name: str, groups: Sequence[_Group]) ->
     reach = 2 * int(dataset.step) + 1
     first = min(row.time.first for group in groups for row in group.rows) - reach
     last = max(row.time.last for group in groups for row in group.rows) + reach
-    rows = rows_of(store, base.snapshot, name, first, last)
-    there = {(row.id, row.key) for row in rows}
-    served = _served(rows, dataset)
-    return [
+    window = (None, None) if dataset.holds_frames else (first, last)  # frames of one place may have any times
+    rows = rows_of(store, base.snapshot, name, *window)
+    there = {row.identity for row in rows}
+    served = served_of(rows, dataset, told)
+    same = [
         number
         for number, group in enumerate(groups)
-        if there.issuperset((row.id, row.key) for row in group.rows)
-        and all(served.get((part.row.id, part.row.key)) == (part.start, part.stop) for part in group.parts)
-        and not any((row.id, row.key) in served for row in group.hidden)
+        if there.issuperset(row.identity for row in group.rows)
+        and all(served.get(name) == what for name, what in group.served.items())
+        and not any(row.identity in served for row in group.hidden)
     ]
+    return _alike(Contents(rows, told), groups, made, same) if dataset.holds_frames else same
+
+
+def _alike(contents: Contents, groups: Sequence[Group], made: Sequence[Row], numbers: list[int]) -> list[int]:
+    """Return the numbers of those groups that can be replaced without another frame being served at any place.
+
+    A frame that others hide may come to be served if only some of the granules that have one of its place are merged.
+    """
+    gone = [row for number in numbers for row in groups[number].rows]
+    if contents.replaced(gone, [made[number] for number in numbers]):
+        return numbers
+    return [number for number in numbers if contents.replaced(groups[number].rows, [made[number]])]

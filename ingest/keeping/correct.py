@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archive.errors import NotFound
 from archive.index import layout
+from archive.index.dataset import dataset_named
 from archive.index.sealed import seal
 from ingest.index.fold import fold
 from ingest.index.swap import Base, Change, change, successor
@@ -33,10 +33,9 @@ def correct(store: Store, name: str, metadata: Metadata) -> bool:
 
     def edit(base: Base) -> Change | None:
         held = base.snapshot.datasets
-        if name not in held:
-            raise NotFound(f"{name}: no such dataset in {store.url}; there are: {', '.join(held) or 'none'}")
-        corrected = metadata.applied(held[name])
-        if corrected.to_json() == held[name].to_json():
+        dataset = dataset_named(name, held, store.url)
+        corrected = metadata.applied(dataset)
+        if corrected.to_json() == dataset.to_json():
             return None
         return Change(successor(base.snapshot, f"metadata {name}", datasets={**held, name: corrected}))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from archive.errors import NotFound
 from archive.index import layout
+from archive.index.dataset import dataset_named
 from archive.index.snapshot import REMOVED_DIGITS
 from ingest.index.fold import fold
 from ingest.index.ledger import read_by_segment, without_contents
@@ -76,9 +77,7 @@ def remove(store: Store, name: str, first: int | None = None, last: int | None =
 
     def edit(base: Base) -> Change:
         old = base.snapshot
-        if name not in old.datasets:
-            raise NotFound(f"{name}: no such dataset in {store.url}; there are: {', '.join(old.datasets) or 'none'}")
-        dataset = old.datasets[name]
+        dataset = dataset_named(name, old.datasets, store.url)
         rows = rows_of(store, old, name, first, last)
         if not rows and not whole:
             raise NotFound(f"{name}: nothing of it lies in this span; see lightkeep ls {store.url}")
@@ -149,8 +148,8 @@ def _frames_inside(row: Row, first: int | None, last: int | None) -> list[bool]:
 
 def _held(store: Store, old: Snapshot, name: str, rows: Sequence[Row], left: Sequence[Part]) -> frozenset[str]:
     """Return the contents of which a dataset still holds a part without some rows, of which parts are left."""
-    going = {(row.id, row.key) for row in rows}
-    others = [row for row in rows_of(store, old, name) if (row.id, row.key) not in going]
+    going = {row.identity for row in rows}
+    others = [row for row in rows_of(store, old, name) if row.identity not in going]
     return contents_of([*left, *(Part(row, 0, row.samples) for row in others)])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ __all__ = ["Part", "rewrite", "sources_of"]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Samples of a granule along time, half-open."""
+    """Samples of a granule along time, or frames of it, half-open."""
 
     row: Row
     start: int
@@ -46,7 +47,7 @@ def rewrite(
     Parameters
     ----------
     parts
-        In order of time; their rows have the same attributes.
+        Of samples in order of time, of frames row by row; their rows have the same attributes, or frames of one kin.
     replaces
         The rows that go when this one comes.
     key, batch
@@ -75,7 +76,6 @@ def rewrite(
         for name in names:
             held = next(stamps) if name in part.row.extras else part.row.time.cut(part.start, part.stop).to_ns()
             recorded[name].append(held.astype(np.int64, copy=False))
-    kept = {(part.row.id, part.row.key) for part in parts}
     wanted = {source.sha256 for part in parts for source in sources_of(part)}
     records = _records_of(store, parts)
     headers = {sha256: header for record in records for sha256, header in each_whole(record.headers).items()}
@@ -90,11 +90,7 @@ def rewrite(
             {sha256: header for sha256, header in sorted(headers.items()) if sha256 in wanted},
         ),
         files=tuple({source.sha256: source for source in files if source.sha256 in wanted}.values()),
-        replaces=tuple(dict.fromkeys(name for row in replaces for name in (row.id, *row.replaces))),
-        instead=tuple(
-            dict.fromkeys([*(row.key for row in replaces), *(key for one in records for key in one.instead)])
-        ),
-        left_out=tuple(_left_out(row) for row in replaces if (row.id, row.key) not in kept),
+        **_standing_for(store, replaces, records, parts),
     )
     return write_granule(store, dataset, content, key=key, batch=batch, mapped=encoders().map)
 
@@ -110,11 +106,7 @@ def _rewrite_frames(
     records = _records_of(store, parts)
     wanted = {source.sha256 for part in parts for source in sources_of(part)}
     files = {source.sha256: source for record in records for source in record.files if source.sha256 in wanted}
-    instead = [*(row.key for row in replaces), *(name for one in records for name in one.instead)]
-    recorded: dict[str, Any] = {
-        "replaces": tuple(dict.fromkeys(name for row in replaces for name in (row.id, *row.replaces))),
-        "instead": tuple(dict.fromkeys(instead)),
-    }
+    recorded = _standing_for(store, replaces, records, parts)
     row = parts[0].row
     held = unpack(row.frames or "")
     if isinstance(held, Document):
@@ -123,19 +115,36 @@ def _rewrite_frames(
         return write_document(
             store, dataset, content, held, time=row.time.first, file=file, key=key, batch=batch, **recorded
         )
-    frames = [
-        frame for part in parts for frame in FrameGroup.stored(store, part.row, range(part.start, part.stop)).frames
-    ]
-    return write_frames(
-        store,
-        dataset,
-        FrameGroup(tuple(frames)),
-        files=[files[frame.sha256] for frame in frames],
-        key=key,
-        batch=batch,
-        mapped=encoders().map,
-        **recorded,
-    )
+    members: list[tuple[Row, list[int]]] = []
+    for _, run in itertools.groupby(parts, key=lambda part: part.row.identity):
+        of_row = list(run)
+        members.append((of_row[0].row, [number for part in of_row for number in range(part.start, part.stop)]))
+    (group,) = FrameGroup.kin(FrameGroup.stored(store, members).frames)
+    sources = [files[frame.sha256] for frame in group.frames]
+    return write_frames(store, dataset, group, files=sources, key=key, batch=batch, mapped=encoders().map, **recorded)
+
+
+def _standing_for(
+    store: Store, replaces: Sequence[Row], records: Sequence[GranuleRecord], parts: Sequence[Part]
+) -> dict[str, Any]:
+    """Return what a granule records of those that go when it comes.
+
+    Parameters
+    ----------
+    records
+        Of the parts.
+    """
+    kept = {part.row.identity for part in parts}
+    hidden = [row for row in replaces if row.identity not in kept]
+    merged = [row for row in hidden if row.replaces]  # only these stand for others in their turn
+    earlier = [key for record in records for key in record.instead]
+    for record in _told(store, [row.key for row in merged]).values():  # nothing of one that is missing is served
+        earlier += record.instead
+    return {
+        "replaces": tuple(dict.fromkeys(name for row in replaces for name in (row.id, *row.replaces))),
+        "instead": tuple(dict.fromkeys([*(row.key for row in replaces), *earlier])),
+        "left_out": tuple(_left_out(row) for row in hidden),
+    }
 
 
 def sources_of(part: Part) -> tuple[SourceRange, ...]:
@@ -155,13 +164,22 @@ def _left_out(row: Row) -> dict[str, Any]:
 
 
 def _records_of(store: Store, parts: Sequence[Part]) -> list[GranuleRecord]:
-    """Return what the granules tell of themselves, one after the other."""
+    """Return what the granules of some parts tell of themselves, one after the other."""
     keys = list(dict.fromkeys(part.row.key for part in parts))
-    records = []
+    told = _told(store, keys)
+    for key in keys:
+        if key not in told:
+            raise DamagedData(f"{root_key(key)}: the object is missing; run lightkeep verify")
+    return list(told.values())
+
+
+def _told(store: Store, keys: Sequence[str]) -> dict[str, GranuleRecord]:
+    """Return what granules tell of themselves, by key; those that are missing are left out."""
+    told: dict[str, GranuleRecord] = {}
     for key, reply in zip(keys, store.wave([Get(root_key(key)) for key in keys], return_errors=True), strict=True):
         if isinstance(reply, NotFound):
-            raise DamagedData(f"{root_key(key)}: the object is missing; run lightkeep verify")
+            continue
         if isinstance(reply, BaseException):
             raise reply
-        records.append(GranuleRecord.decode(key, reply.data))
-    return records
+        told[key] = GranuleRecord.decode(key, reply.data)
+    return told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,8 @@ from astropy.io import fits
 from shared import shared_folder
 
 from archive.errors import DamagedData, FormatError
-from archive.fits.cards import keywords_of
-from ingest.fits import read_frame
+from archive.fits.cards import keywords_of, number
+from ingest.fits import read_frame, read_keywords
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,14 +50,28 @@ def integers(dtype: str, **keywords: Any) -> bytes:
     return written(hdu)
 
 
+def tiles(columns: dict[str, list[bytes]], shape: tuple[int, int], **keywords: Any) -> bytes:
+    """Return an image of 16-bit integers in tiles that are rows, as a table that astropy writes of these bytes."""
+    made = []
+    for name, bodies in columns.items():
+        form, kind = ("1PI()", ">i2") if name == "UNCOMPRESSED_DATA" else ("1PB()", "u1")
+        array = np.empty(len(bodies), dtype=object)
+        array[:] = [np.frombuffer(body, kind) for body in bodies]
+        made.append(fits.Column(name=name, format=form, array=array))
+    hdu = fits.BinTableHDU.from_columns(made)
+    cards = {"ZIMAGE": True, "ZBITPIX": 16, "ZNAXIS": 2, "ZNAXIS1": shape[1], "ZNAXIS2": shape[0]}
+    hdu.header.update(cards | {"ZTILE1": shape[1], "ZTILE2": 1} | keywords)
+    return written(fits.PrimaryHDU(), hdu)
+
+
 def scaled(bitpix: str, *, tiles: bool) -> bytes:
     stored = RNG.integers(-300, 300, (40, 50)).astype(bitpix)
     hdu = fits.CompImageHDU(stored, tile_shape=(16, 16)) if tiles else fits.ImageHDU(stored)
     content = bytearray(written(fits.PrimaryHDU(), hdu))
     cards = (("BSCALE", 0.25), ("BZERO", -3.5), ("BLANK", 17))
     end = content.index(b"END" + b" " * 77, 2880)
-    for number, (key, value) in enumerate(cards):
-        content[end + 80 * number : end + 80 * number + 80] = fits.Card(key, value).image.encode()
+    for place, (key, value) in enumerate(cards):
+        content[end + 80 * place : end + 80 * place + 80] = fits.Card(key, value).image.encode()
     content[end + 80 * len(cards) : end + 80 * len(cards) + 3] = b"END"
     return bytes(content)
 
@@ -97,6 +112,21 @@ MADE = {
     "plain int16 with blank": lambda: integers("i2", BLANK=5),
     "plain scaled int16": lambda: scaled("i2", tiles=False),
     "plain scaled int32": lambda: scaled("i4", tiles=False),
+}
+
+
+COUNTS = np.arange(24, dtype=">i2").reshape(2, 12)
+MADE |= {
+    "tiles as they are int16": lambda: compressed(NOISE.astype("i2"), compression_type="NOCOMPRESS"),
+    "tiles as they are quantised": lambda: compressed(NOISE.astype("f4"), compression_type="NOCOMPRESS"),
+    "one tile packed and one as it is": lambda: tiles(
+        {
+            "COMPRESSED_DATA": [gzip.compress(COUNTS[0].tobytes()), b""],
+            "UNCOMPRESSED_DATA": [b"", COUNTS[1].tobytes()],
+        },
+        (2, 12),
+        ZCMPTYPE="GZIP_1",
+    ),
 }
 
 
@@ -143,6 +173,55 @@ def test_a_real_layout_is_read_as_astropy_reads_it_and_given_back(folder: str) -
     for path in sorted((shared_folder("frames") / folder).glob("*.fits"))[::7]:
         assert_as_astropy(path.read_bytes(), path.name)
         assert read_frame(path.read_bytes(), path.name).encodes_to_itself
+
+
+def cards(*texts: str) -> bytes:
+    return b"".join(text.encode().ljust(80) for text in texts)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("KEY     = 3",),
+        ("KEY     =                1.5D3 / Fortran's",),
+        ("KEY     = 'it''s '", "OTHER   =                    T"),
+        ("KEY     = ", "COMMENT = 3"),
+        ("KEY     = 'abc&'", "CONTINUE  'def&'", "CONTINUE  'g   '"),
+        ("HIERARCH ESO TEL AIRM = 1.25 / of a telescope",),
+    ],
+)
+def test_a_card_is_read_as_astropy_reads_it(texts: tuple[str, ...]) -> None:
+    theirs = fits.Header.fromstring(cards(*texts).decode())
+    wanted = {key: None if isinstance(value, fits.card.Undefined) else value for key, value in theirs.items()}
+    wanted.pop("COMMENT", None)
+    assert keywords_of(cards(*texts, "END")) == wanted
+
+
+def test_a_complex_number_is_kept_as_it_stands() -> None:
+    assert keywords_of(cards("KEY     = (1.0, 2.0) / c", "END")) == {"KEY": "(1.0, 2.0)"}
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (("A B = 3", "END"), "'A B = 3' is no FITS keyword; the header is damaged"),
+        (("KEY     = 'abc", "END"), "the string in card .* does not end"),
+        (("KEY     = maybe", "END"), "card 'KEY     = maybe' has no value that the standard knows"),
+        (("KEY     = 3",), "a header has no END card; the file is cut or damaged"),
+        (("KEY     = 'é'", "END"), "byte 11 of a header is no ASCII"),
+    ],
+)
+def test_a_card_that_is_not_as_the_standard_says_is_a_format_error(texts: tuple[str, ...], said: str) -> None:
+    with pytest.raises(FormatError, match=f"x.fits: {said}"):
+        keywords_of(cards(*texts), "x.fits")
+
+
+def test_a_number_is_wanted_where_a_number_must_be() -> None:
+    assert number({"A": 3}, "A", "x.fits", 1.0) == 3.0
+    assert number({}, "A", "x.fits", 2.5) == 2.5
+    for value in ("3", True, None):
+        with pytest.raises(FormatError, match=f"x.fits: A is {value!r}, not a number"):
+            number({"A": value}, "A", "x.fits", 1.0)
 
 
 def test_a_real_header_is_parsed_as_astropy_parses_it() -> None:
@@ -223,6 +302,76 @@ def test_a_header_that_lies_is_a_format_error(key: str, value: object) -> None:
     content[at : at + 80] = f"{key:8}= {value!s:>20}".ljust(80).encode()
     with pytest.raises(FormatError, match="lies"):
         read_frame(bytes(content), "lies")
+
+
+ROW = COUNTS[0].tobytes()
+BAD_TILES = {
+    "a plain one too short": ("NOCOMPRESS", ROW[:-1], "a tile has 23 bytes for 12 pixels"),
+    "a packed one too short": ("GZIP_1", gzip.compress(ROW[:-2]), "a tile has 22 bytes for 12 pixels"),
+    "a shuffled one too short": ("GZIP_2", gzip.compress(ROW[:-2]), "a tile has 22 bytes for 12 pixels"),
+    "one too long": ("GZIP_1", gzip.compress(ROW * 2), "a tile has more than the 24 bytes"),
+    "a cut one": ("GZIP_1", gzip.compress(ROW)[:-9], "a GZIP tile is cut"),
+    "one that is not packed": ("GZIP_1", ROW, "a GZIP tile is damaged"),
+    "one whose checksum is wrong": ("GZIP_1", gzip.compress(ROW)[:-8] + bytes(8), "a GZIP tile is damaged"),
+    "one of nothing": ("GZIP_1", b"", "a tile lies outside of the data"),
+    "a RICE one that ends early": ("RICE_1", b"\x01\x02\x03", "a RICE tile is damaged"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_TILES)
+def test_a_bad_tile_is_a_format_error_that_says_what_is_wrong(kind: str) -> None:
+    algorithm, body, words = BAD_TILES[kind]
+    content = tiles({"COMPRESSED_DATA": [body]}, (1, 12), ZCMPTYPE=algorithm)
+    with pytest.raises(FormatError, match=f"bad: ({words})"):
+        read_frame(content, "bad").image.pixels()
+
+
+@pytest.mark.parametrize("algorithm", ["RICE_1", "GZIP_1"])
+@pytest.mark.parametrize(("width", "words"), [(40_000, "a tile of"), (10**9, "1000000000 pixels in")])
+def test_a_tile_of_far_more_pixels_than_its_bytes_can_hold_is_never_unpacked(
+    algorithm: str, width: int, words: str
+) -> None:
+    content = tiles({"COMPRESSED_DATA": [gzip.compress(ROW)]}, (1, width), ZCMPTYPE=algorithm)
+    with pytest.raises(FormatError, match=f"{words}.*the header is damaged"):
+        read_frame(content, "bomb").image.pixels()
+
+
+@pytest.mark.parametrize(
+    "read", [read_frame, lambda content, name: read_keywords(io.BytesIO(content), len(content), name)]
+)
+def test_end_in_the_middle_of_a_card_does_not_end_a_header(read: Any) -> None:
+    """The four signs and all the blanks of an END card, where no card begins."""
+    hdu = fits.PrimaryHDU(np.ones((4, 4), "i2"))
+    hdu.header["NOTE"] = "THIS IS NOT THE END"
+    content = bytearray(written(hdu))
+    at = content.index(b"NOTE    =")
+    content[at : at + 160] = b"HISTORY THE END".ljust(160)
+    assert read_frame(bytes(content), "end.fits").keywords["NAXIS1"] == 4
+    assert read_keywords(io.BytesIO(content), len(content), "end.fits")["NAXIS1"] == 4
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("NAXIS1", -3, "NAXIS1 is -3; the header is damaged"),
+        ("BITPIX", 13, "BITPIX is 13, which is none of"),
+        ("NAXIS", 1500, "NAXIS is 1500; the header is damaged"),
+    ],
+)
+def test_a_data_unit_of_no_size_is_a_format_error(key: str, value: int, words: str) -> None:
+    content = written(fits.PrimaryHDU(np.ones((4, 4), "i2")))
+    at = content.index(f"{key:8}=".encode())
+    lying = content[:at] + f"{key:8}= {value:>20}".ljust(80).encode() + content[at + 80 :]
+    for read in (lambda: read_frame(lying, "x.fits"), lambda: read_keywords(io.BytesIO(lying), len(lying), "x.fits")):
+        with pytest.raises(FormatError, match=f"x.fits: {words}"):
+            read()
+
+
+def test_what_follows_the_last_hdu_is_no_image() -> None:
+    """FITS allows special records behind the last HDU; they hold nothing that is read."""
+    content = written(fits.PrimaryHDU()) + b"special records".ljust(2880)
+    with pytest.raises(FormatError, match="none of its 1 HDUs holds an image"):
+        read_keywords(io.BytesIO(content), len(content), "x.fits")
 
 
 def test_a_file_of_something_else_is_a_format_error(tmp_path: Path) -> None:

@@ -12,11 +12,16 @@ import astropy.units as u
 import dkist
 import numpy as np
 import pytest
+import small
 from astropy.coordinates import SkyCoord
+from astropy.wcs import WCS
+from command import run as command
 from frame_sets import new_archive, write_set
 from shared import shared_folder
 
 import archive as lk
+from archive.cube import Cube
+from archive.cube.selecting import select_cube
 from archive.errors import InvalidInput
 from ingest.__main__ import main
 from ingest.run import ingest
@@ -99,6 +104,76 @@ def _frame(cube: lk.Cube) -> Any:
     return cube.wcs.world_axis_object_classes["celestial"][2]["frame"]
 
 
+@pytest.mark.parametrize(
+    ("selectors", "key"),
+    [
+        ({"time": None, "wavelength": None}, ...),
+        ({"time": slice("2024-05-14T18:30:20", None)}, (slice(None), slice(2, None))),
+        ({"time": (None, "2024-05-14T18:30:20")}, (slice(None), slice(0, 2))),
+        ({"time": [None, "2024-05-14T18:30:20"], "DINDEX4": 2}, (slice(1, 2), slice(0, 2))),
+        ({"wavelength": (630.15, None)}, (..., slice(8, None), slice(None))),
+        ({"wavelength": (None, 6301.5 * u.AA)}, (..., slice(0, 8), slice(None))),
+        ({"stokes": ["U"]}, slice(2, 3)),
+        ({"instrument": ("A", "Z"), "stokes": "IQ"}, slice(0, 2)),
+        ({"instrument": ("A", 3)}, None),
+        ({"instrument": []}, None),
+        ({"wavelength": (631, 632)}, None),
+        ({"nothing": 3}, None),
+    ],
+)
+def test_selectors_cut_what_a_slice_would(selectors: dict[str, Any], key: Any) -> None:
+    cube = lk.get_example_cube()
+    part = select_cube(cube, selectors)
+    if key is None:
+        assert part is None
+        return
+    assert part is not None
+    assert part.wcs.window == cube[key].wcs.window
+    np.testing.assert_array_equal(part.to_numpy(), cube[key].to_numpy())
+
+
+def test_what_all_of_a_cube_has_selects_all_of_it_or_nothing() -> None:
+    cube = lk.get_example_cube()
+    for part, inside, outside in (
+        (cube[1], {"stokes": "QU"}, {"stokes": "I"}),
+        (cube[:, :, 3], {"wavelength": (630 * u.nm, 631 * u.nm)}, {"wavelength": (631 * u.nm, None)}),
+    ):
+        kept = select_cube(part, inside)
+        assert kept is not None
+        assert kept.shape == part.shape
+        assert select_cube(part, outside) is None
+    assert select_cube(cube[:, 0, :, 0], {"sky": ((-400, 0), (0, 400))}) is None
+
+
+@pytest.mark.parametrize(
+    ("selectors", "said"),
+    [
+        ({"time": 3}, "time=3: Cubes take a pair of times"),
+        ({"time": "2024"}, "Cubes take a pair of times"),
+        ({"stokes": 1}, "stokes=1: there are I, Q, U, V"),
+        ({"stokes": "QX"}, "stokes='X'"),
+        ({"wavelength": 630.2}, "wavelength=630.2: give a pair"),
+        ({"wavelength": ("a", "b")}, "'a' is neither a number of nm nor a length"),
+        ({"wavelength": (1 * u.s, None)}, "<Quantity 1. s> is neither a number of nm nor a length"),
+        ({"sky": 3}, "sky=3: give two opposite corners"),
+        ({"sky": (1, 2)}, "sky: 1 is neither a SkyCoord nor a pair of numbers"),
+        ({"sky": ((1, 2), (3, "a"))}, "is neither a SkyCoord nor a pair of numbers"),
+        ({"sky": ((1, 2, 3), (1, 2))}, r"\(1, 2, 3\) is neither a SkyCoord nor a pair"),
+    ],
+)
+def test_a_selector_of_cubes_that_makes_no_sense_says_so(selectors: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        select_cube(lk.get_example_cube(), selectors)
+
+
+def test_what_slices_cannot_say_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="binned, or are not known; select before that"):
+        select_cube(lk.get_example_cube().rebin((1, 2, 1, 1)), {"time": ("2024-05-14", None)})
+    tilted = WCS({"CTYPE1": "WAVE", "CUNIT1": "nm", "CDELT1": 0.1, "CRVAL1": 630, "CTYPE2": "SLIT", "PC1_2": 0.1})
+    with pytest.raises(InvalidInput, match="the spectral coordinate of this Cube hangs on 2 axes; use crop"):
+        select_cube(Cube(np.zeros((4, 5)), tilted), {"wavelength": (630, 631)})
+
+
 def test_spools_and_cubes_travel_and_tell(place: str) -> None:
     spool = lk.open(place)
     assert "NJJEKB" in repr(spool)
@@ -175,3 +250,42 @@ def test_many_folders_in_one_archive_stand_apart(tmp_path: Path) -> None:
     assert (one.attrs["dataset"], two.attrs["dataset"]) == ("OTHER", "TESTED")
     total = (two[0] + one[0].to_numpy()[...] * one.unit).to_numpy()
     np.testing.assert_array_equal(total, two[0].to_numpy() + one[0].to_numpy())
+
+
+def test_the_command_line_tells_of_mosaics_and_draws_one_of_their_images(place: str, tmp_path: Path) -> None:
+    said = command("info", place).stdout
+    assert "  tiles        4 of a mosaic of 2 x 2" in said
+    assert "instrument       VISP" in said
+    assert "in 4 tiles" in command("ls", place).stdout
+    told = json.loads(command("info", place, "--dataset", "IBYRBB", "--leaves", "--json").stdout)
+    assert list(told["datasets"]) == ["IBYRBB"]
+    leaves = [line for line in command("info", place, "--leaves").stdout.splitlines() if "/index/leaves/" in line]
+    assert set(told["leaves"]) < set(leaves)
+    assert len(leaves) == len(lk.open(place).datasets)
+    drawn = json.loads(command("plot", place, "-d", "IBYRBB", "-O", str(tmp_path / "x.png"), "--json").stdout)
+    assert drawn == {"output": str(tmp_path / "x.png"), "shape": [512, 512], "patches": 4}
+    assert (tmp_path / "x.png").read_bytes()[1:4] == b"PNG"
+    for name in ("x.nosuch", "none/x.png"):
+        done = command("plot", place, "-d", "IBYRBB", "-O", str(tmp_path / name), code=2)
+        assert f"{tmp_path / name}: the picture cannot be written" in done.stderr
+
+
+def test_an_archive_of_both_lists_and_exports_each_as_what_it_is(tmp_path: Path) -> None:
+    write_set(tmp_path / "in")
+    small.raw(tmp_path / "in" / "a.h5")
+    url = str(tmp_path / "archive")
+    ingest(new_archive(url), [str(tmp_path / "in")])
+    (fibre,) = (name for name in lk.open(url).datasets if name != "TESTED")
+    lines = command("ls", url).stdout.splitlines()
+    assert [line.rpartition("  ")[2] for line in lines] == ["10 frames", "1 run"]
+    assert set(json.loads(command("info", url, "--json").stdout)["datasets"]) == {"TESTED", fibre}
+    done = command("plot", url, "-d", fibre, "-O", str(tmp_path / "x.nosuch"), code=2)
+    assert "the picture cannot be written" in done.stderr
+    (written,) = json.loads(command("export", url, "--format", "fits", "-O", str(tmp_path / "out"), "--json").stdout)
+    assert written == {"output": str(tmp_path / "out"), "dataset": "TESTED", "files": 10}
+    assert all((tmp_path / "in" / path.name).read_bytes() == path.read_bytes() for path in (tmp_path / "out").iterdir())
+    done = command("export", url, "-d", fibre, "--format", "fits", "-O", str(tmp_path / "none"), code=2)
+    assert "the selection holds no frames, which fits is for" in done.stderr
+    for place, name in ((["-d", fibre], "segy"), (["-d", "TESTED"], "fits")):
+        done = command("export", url, *place, "--format", name, "-O", str(tmp_path / "in" / "a.h5" / "x"), code=3)
+        assert "give another folder" in done.stderr

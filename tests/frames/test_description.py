@@ -112,6 +112,27 @@ def test_a_frame_that_does_not_fit_is_named(change: dict[str, Any], message: str
 
 
 @pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"DAAXES": 4}, "DAAXES is 4 of DNAXIS 4"), ({"DAAXES": 0}, "DAAXES is 0 of DNAXIS 4"),
+        ({"DNAXIS1": 7}, "an image of .* in a dataset of"),
+        ({"MAXIS": 2, "MAXIS1": 2, "MAXIS2": 3, "MINDEX1": 1, "MINDEX2": 4}, "MINDEX2 is 4 of 3"),
+    ],
+)  # fmt: skip
+def test_headers_that_all_lie_are_refused(change: dict[str, Any], message: str) -> None:
+    files, headers, _ = read_folder("visp")
+    with pytest.raises(FormatError, match=f"{files[0]}: {message}"):
+        describe_headers(files, [{**header, **change} for header in headers])
+
+
+def test_a_frame_among_those_of_another_kind_is_named() -> None:
+    files, headers, _ = read_folder("visp")
+    alien = {key: value for key, value in headers[3].items() if key != "DNAXIS"}
+    with pytest.raises(FormatError, match=f"{files[3]}: has no DNAXIS, other frames have"):
+        describe_headers(files, [*headers[:3], alien, *headers[4:]])
+
+
+@pytest.mark.parametrize(
     ("times", "key"),
     [
         (["2017-09-06T12:00:02.1", "2017-09-06T11:59:59.9", "2017-09-06T12:00:14.0"], "DATE-OBS"),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
 from frame_sets import SHAPE, astropy_pixels, header, new_archive, pixels, write_frame, write_set
 from shared import shared_folder
 
@@ -73,3 +75,35 @@ def test_what_does_not_belong_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(FormatError, match="ends at"):
         lk.open_raw(paths[2])
     assert lk.read(paths[0])[0].files == [paths[0].name]
+
+
+def test_turned_images_with_oblong_pixels_lie_where_astropy_has_them(tmp_path: Path) -> None:
+    for number in range(3):
+        told = {
+            "DATE-OBS": f"2020-01-01T00:0{number}:00",
+            "INSTRUME": "AIA",
+            "TELESCOP": "SDO",
+            "WAVELNTH": 171,
+            "CTYPE1": "HPLN-TAN",
+            "CTYPE2": "HPLT-TAN",
+            "CUNIT1": "arcsec",
+            "CUNIT2": "arcsec",
+            "CRVAL1": 10.0 + number,
+            "CRVAL2": -5.0,
+            "CRPIX1": 20.0,
+            "CRPIX2": 11.0,
+            "CDELT1": 0.6,
+            "CDELT2": 0.5,
+            "CROTA2": 20.0 + number,
+            "DSUN_OBS": 1.48e11,
+            "HGLN_OBS": 0.0,
+        }
+        image = np.random.default_rng(number).normal(size=(30, 40)).astype("f4")
+        fits.PrimaryHDU(image, fits.Header(told)).writeto(tmp_path / f"{number}.fits")
+    cube = lk.open_raw(str(tmp_path))[0]
+    y, x = np.mgrid[:30, :40].astype(float)
+    for number in range(3):
+        lon, lat, _ = cube.wcs.pixel_to_world_values(x, y, np.full_like(x, number))
+        wanted = WCS(fits.getheader(tmp_path / f"{number}.fits")).pixel_to_world_values(x, y)
+        assert np.abs((lon - wanted[0] * 3600 + 648_000) % 1_296_000 - 648_000).max() < 1e-6
+        assert np.abs(lat - wanted[1] * 3600).max() < 1e-6
