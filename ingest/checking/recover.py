@@ -8,7 +8,7 @@ from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import batched, chain, combinations, islice
+from itertools import batched, chain, combinations, islice, product
 from typing import TYPE_CHECKING
 
 from archive.errors import DamagedData, NotFound
@@ -19,7 +19,7 @@ from archive.index.leaves import encode_leaf
 from archive.index.sealed import unseal
 from archive.store import Get
 from ingest.checking.findings import Finding
-from ingest.checking.survey import body_of, read_leaves
+from ingest.checking.survey import body_of, look_at_leaves
 from ingest.checking.verify import fault_of
 from ingest.granule import GranuleRecord, root_key
 from ingest.index.ledger import encode_segment, read_segments
@@ -86,7 +86,7 @@ class Knowledge:
     @cached_property
     def damaged_leaves(self) -> list[str]:
         """Keys of the leaves that are not good; a few at a time are in memory."""
-        read = read_leaves(self.store, self.held.leaves.values())
+        read = look_at_leaves(self.store, self.held.leaves.values())
         return sorted(leaf.key for leaf, _, rows in read if isinstance(rows, Finding))
 
     @cached_property
@@ -100,7 +100,7 @@ class Knowledge:
         named = _Named()
         snapshot = self.held.snapshot
         live = {leaf.key for leaf in snapshot.leaves} if snapshot else set()
-        for leaf, _, rows in read_leaves(self.store, self.held.leaves.values()):
+        for leaf, _, rows in look_at_leaves(self.store, self.held.leaves.values()):
             if not isinstance(rows, Finding):
                 (named.live if leaf.key in live else named.older).update((row.id, row) for row in rows)
         for commit in self.held.commits:
@@ -121,14 +121,14 @@ class Knowledge:
     def candidates(self) -> dict[str, Candidate]:
         """Granules of complete commits that no good part of the index names, and that nothing replaces, by id."""
         named = self.named
-        replaced = {*named.replaced, *(other for record in self.unnamed.values() for other in record.row.replaces)}
         superseded: dict[str, int] = {}
         for key, record in self.unnamed.items():
-            superseded.update((sha256, self._modified(key)) for sha256 in record.supersedes)
+            for sha256 in record.supersedes:
+                superseded[sha256] = max(self._modified(key), superseded.get(sha256, 0))
         found: dict[str, Candidate] = {}
         for key, record in self.unnamed.items():
             row = record.row
-            if row.id in named.live or row.id in replaced or not self._alive(row) or self.missing_of(record):
+            if row.id in named.live or self._replaced(record) or not self._alive(row) or self.missing_of(record):
                 continue
             modified = self._modified(key)
             if any(superseded.get(part.sha256, 0) > modified for part in row.sources):
@@ -137,6 +137,54 @@ class Knowledge:
             if row.id not in found or _better(one) > _better(found[row.id]):
                 found[row.id] = one
         return found
+
+    def _replaced(self, record: GranuleRecord) -> bool:
+        """Return whether another granule stands for one.
+
+        A granule that was made of others may have the id of one that it stands for, or that its other end stands for,
+        so keys tell of it, and the contents that changed files have replaced. What an ingest put may have come twice,
+        and only one of both is told of: there the id tells, and which came later.
+        """
+        row = record.row
+        if row.key in self._instead:
+            return True
+        put = self._modified(row.key)
+        if record.instead:
+            return any(self._superseded.get((row.id, part.sha256), -1) > put for part in row.sources)
+        return self._stood_for.get(row.id, -1) >= put
+
+    @cached_property
+    def _stood_for(self) -> dict[str, int]:
+        """When the last granule was put that stands for a row of an id, ns by the store's clock."""
+        times: dict[str, int] = {}
+        for row in [*self.named.live.values(), *(record.row for record in self.unnamed.values())]:
+            put = self._modified(row.key) if root_key(row.key) in self.listed else 0
+            for other in row.replaces:
+                times[other] = max(put, times.get(other, put))
+        return times
+
+    @cached_property
+    def _standing(self) -> list[tuple[Row, GranuleRecord]]:
+        """Live rows that stand for ids of unnamed granules made of others, and what their granules tell."""
+        made = {record.row.id for record in self.unnamed.values() if record.instead}
+        live = {row.key: row for row in self.named.live.values() if made.intersection(row.replaces)}
+        return [(live[key], record) for key, record in self.records(live).items()]
+
+    @cached_property
+    def _instead(self) -> set[str]:
+        """Keys of granules that others stand for, as far as these are not known by their ids."""
+        told = [*self.unnamed.values(), *(record for _, record in self._standing)]
+        return {key for record in told for key in record.instead}
+
+    @cached_property
+    def _superseded(self) -> dict[tuple[str, str], int]:
+        """When the last live granule was put that replaced a content (SHA-256) in a row of an id, ns."""
+        times: dict[tuple[str, str], int] = {}
+        for row, record in self._standing:
+            put = self._modified(row.key)
+            for name in product(row.replaces, record.supersedes):
+                times[name] = max(put, times.get(name, put))
+        return times
 
     def _modified(self, key: str) -> int:
         """Return when a granule's root was put, ns by the store's clock."""

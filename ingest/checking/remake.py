@@ -14,12 +14,13 @@ from archive.reading import load
 from archive.store import Get
 from ingest.checking.findings import Finding, Report
 from ingest.checking.reseal import replace_parts
-from ingest.checking.survey import body_of, read_leaves, survey
+from ingest.checking.survey import body_of, look_at_leaves, survey
 from ingest.checking.verify import Granules
 from ingest.encoders import encoders
 from ingest.granule import GranuleContent, GranuleRecord, root_key, write_granule
 from ingest.index.ledger import read_segments
-from ingest.task import check_sources, reread
+from ingest.looking import Finder
+from ingest.rereading import Rereading, check_sources, reread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from archive.index.rows import Row
     from archive.store import Store
     from ingest.frames.content import FrameContent
-    from ingest.sources import Found
 
 __all__ = ["Remake"]
 
@@ -49,8 +49,8 @@ class Remake:
     """
 
     def __init__(self, store: Store, dry_run: bool, options: Mapping[str, Any]) -> None:  # noqa: FBT001 - the report's
-        self._store, self._dry_run, self._options = store, dry_run, options
-        self._hashed: dict[Found, str] = {}
+        self._store, self._dry_run = store, dry_run
+        self._how = Rereading(options, Finder(options))
         self.snapshot: int | None = None
 
     def mend(self, findings: Sequence[Finding]) -> list[Finding]:
@@ -61,7 +61,7 @@ class Remake:
         held = survey(self._store, whole=False)
         young = [(row, commit.datasets.get(row.dataset)) for commit in held.commits for row in commit.rows]
         rows = [(row, dataset) for row, dataset in young if row.key in keys and dataset is not None]
-        for _, dataset, found in read_leaves(self._store, held.leaves.values()):
+        for _, dataset, found in look_at_leaves(self._store, held.leaves.values()):
             if not isinstance(found, Finding):
                 rows += [(row, dataset) for row in found if row.key in keys]
         files = self._files(held.segments.values(), rows)
@@ -108,9 +108,9 @@ class Remake:
         known = list({(one.url, one.sha256): one for one in [*files, *(record.files if record else ())]}.values())
         try:
             if self._dry_run:
-                check_sources(row, known, self._options, self._hashed)
+                check_sources(row, known, self._how)
                 return told("to be read again from its sources", damage=False), None
-            content = reread(row, dataset, known, self._options, self._hashed)
+            content = reread(row, dataset, known, self._how)
             what = "read again from its sources"
         except (NotFound, FormatError, StoreTrouble) as error:
             if wrong & {row.data.key, *(extra.key for extra in row.extras.values())}:
@@ -175,7 +175,7 @@ class Remake:
                     for old, _ in left.values()
                 )
             ]
-            for leaf, dataset, rows in read_leaves(self._store, wanted):
+            for leaf, dataset, rows in look_at_leaves(self._store, wanted):
                 if isinstance(rows, Finding):
                     continue
                 mine = {row.id for row in rows if row.id in left and row.key == left[row.id][0].key}

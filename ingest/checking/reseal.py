@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from archive.index.leaves import encode_leaf
 from archive.store import List
 from ingest.checking.findings import Finding, Progress, Report
-from ingest.checking.survey import read_leaves, survey
+from ingest.checking.survey import look_at_leaves, survey
 from ingest.checking.verify import fault_of
 from ingest.index.fold import fold
 from ingest.index.swap import Base, Change, change, successor
@@ -70,7 +70,7 @@ def reseal(store: Store, progress: Progress | None = None) -> Report:
     report = Report(mode="reseal", findings=list(held.findings))
     progress.total(sum(leaf.rows for leaf, _ in held.leaves.values()))
     leaves: dict[str, LeafEntry | None] = {}
-    for leaf, dataset, rows in read_leaves(store, held.leaves.values()):
+    for leaf, dataset, rows in look_at_leaves(store, held.leaves.values()):
         if isinstance(rows, Finding):
             report.findings.append(rows)
             continue

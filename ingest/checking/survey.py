@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from archive.index.rows import Row
     from archive.store import Buffer, Entry, Store
 
-__all__ = ["Survey", "body_of", "decode_copy", "read_leaves", "survey"]
+__all__ = ["Survey", "body_of", "decode_copy", "look_at_leaves", "survey"]
 
 _AT_ONCE = 8  # leaves, ledger segments and snapshots in memory
 _COMMITS_AT_ONCE = 64
@@ -121,7 +121,7 @@ def body_of(reply: Any) -> Buffer:
 
 def _pinned(store: Store) -> Survey:
     """Return CURRENT and the young commits beside it; repeated while others fold."""
-    for attempt in range(_ATTEMPTS):
+    for _ in range(_ATTEMPTS):
         current, index, young = store.wave(
             [Get(layout.CURRENT), List("index/"), List(layout.COMMITS)], return_errors=True
         )
@@ -134,8 +134,8 @@ def _pinned(store: Store) -> Survey:
             continue
         newest = max((_number(key) for key in found.listed if key.startswith(layout.SNAPSHOTS)), default=-1)
         if found.snapshot is not None and newest > found.snapshot.number:
-            if attempt < 1:
-                continue  # swapped and copied while we looked, or an old one lies in the place of CURRENT
+            if _current_is(store, newest):
+                continue  # swapped and copied while we looked
             found.found(
                 layout.CURRENT,
                 f"is snapshot {found.snapshot.number}, though {newest} is kept: another object lies in its place",
@@ -146,6 +146,15 @@ def _pinned(store: Store) -> Survey:
             found.snapshot = _newest_good(found)
         return found
     raise StoreTrouble(f"{store.url}: its commits go while they are read; try again when fewer fold")
+
+
+def _current_is(store: Store, least: int) -> bool:
+    """Return whether CURRENT is by now at least a snapshot that was listed: else an old one lies in its place."""
+    (reply,) = store.wave([Get(layout.CURRENT)], return_errors=True)
+    try:
+        return Snapshot.decode(body_of(reply)).number >= least
+    except (DamagedData, NotFound):
+        return False
 
 
 def _read_current(found: Survey, reply: Any) -> None:
@@ -265,7 +274,7 @@ def _check_segments(found: Survey) -> None:
                 found.found(entry.key, _after(entry.key, error), "ledger")
 
 
-def read_leaves(
+def look_at_leaves(
     store: Store, leaves: Iterable[tuple[LeafEntry, Dataset]]
 ) -> Iterator[tuple[LeafEntry, Dataset, list[Row] | Finding]]:
     """Yield leaves with their rows, or with what is wrong with them; a few at a time."""

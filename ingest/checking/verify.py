@@ -19,9 +19,10 @@ from archive.lazy import StoredPart
 from archive.reading import load
 from archive.store import Get, List
 from ingest.checking.findings import Finding, Progress, Report
-from ingest.checking.survey import body_of, read_leaves, survey
+from ingest.checking.survey import body_of, look_at_leaves, survey
 from ingest.granule import GranuleRecord, coord_arrays, object_keys, root_key
-from ingest.task import check_sources, reread
+from ingest.looking import Finder
+from ingest.rereading import Rereading, check_sources, reread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from archive.index.rows import ArrayRef, Row
     from archive.store import Entry, Store
     from ingest.checking.survey import Survey
-    from ingest.sources import Found
 
 __all__ = ["Granules", "verify"]
 
@@ -127,7 +127,7 @@ def _rows_of(held: Survey, report: Report) -> Iterator[tuple[Dataset, Iterator[l
         seen: set[int] = set()
         served: set[str] = set()  # ids that readers know from leaves: a young row of the same id is not read
         leaves = [(leaf, dataset) for leaf, dataset in held.leaves.values() if leaf.dataset == name]
-        for leaf, _, rows in read_leaves(held.store, leaves):
+        for leaf, _, rows in look_at_leaves(held.store, leaves):
             if not isinstance(rows, Finding):
                 if held.commits and leaf.key in live:
                     served.update(other for row in rows for other in (row.id, *row.replaces))
@@ -174,8 +174,7 @@ class Granules:
     ) -> None:
         self._store, self._report = store, report
         self._full, self._sources = full, sources
-        self._options = options or {}
-        self._hashed: dict[Found, str] = {}
+        self._how = Rereading(options or {}, Finder(options or {}))
         self._lock = threading.Lock()
         self._listed: dict[str, Entry] | None = None
         self._coords: dict[str, int] = {}
@@ -284,10 +283,10 @@ class Granules:
         assert self._dataset is not None  # noqa: S101 - set before granules are checked
         try:
             if not self._full:
-                check_sources(row, record.files, self._options, self._hashed)
+                check_sources(row, record.files, self._how)
                 self._count(compared=1)
                 return
-            content = reread(row, self._dataset, record.files, self._options, self._hashed)
+            content = reread(row, self._dataset, record.files, self._how)
         except NotFound as error:
             self._count(unreachable=1)
             if "is not the file" in str(error):
@@ -343,7 +342,8 @@ def _stamps_differ(store: Store, row: Row, key: str) -> dict[str, tuple[str, boo
     """Return whether the stored stamps are not those of the row."""
     try:
         body = body_of(store.wave([Get(key)], return_errors=True)[0])
-        stamps = codec_for("portable", np.dtype(np.int64)).decode(body, (row.time.size,), key)
+        stamps = np.empty(row.time.size, dtype=np.int64)
+        codec_for("portable", stamps.dtype).decode(body, stamps, key)
     except NotFound:
         return {key: ("the object is missing", True)}
     except DamagedData as error:

@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from damage import Content, fill, inflict, keys_of, linked
+from small import rows_of
 
 import archive as lk
 from archive.errors import DamagedData
-from archive.index.rows import Row
 from archive.store import open_store
-from archive.view import open_view
 from ingest.checking.repair import repair
 from ingest.checking.verify import verify
 
 if TYPE_CHECKING:
-    from archive.index.rows import Row
     from ingest.server import LocalS3
 
 KINDS = [
@@ -92,14 +90,9 @@ def check_damage(url: str, kind: str, damage: str, before: Content) -> None:
 
 def superseded(url: str, damaged: list[str], kind: str) -> set[str]:
     """Return damaged objects that only older snapshots need any more, after rows of others were swapped in."""
-    live = {row.key for row in rows_of(url)}
+    live = {row.key for row in rows_of(open_store(url))}
     granules = {key.partition(".zarr/")[0] + ".zarr" for key in damaged if ".zarr/" in key} - live
     return {key for key in damaged if key.partition(".zarr/")[0] + ".zarr" in granules}
-
-
-def rows_of(url: str) -> list[Row]:
-    view = open_view(open_store(url))
-    return [row for table in view.tables(None) for row in view.rows(table, range(len(table.sources)))]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
