@@ -9,7 +9,18 @@ from typing import Any
 import typer
 
 from archive.errors import DamagedData, FormatError, LightkeepError, StoreTrouble
-from ingest.commands import demo, exporting, history, identifying, keeping, quarantine, reading, writing
+from ingest.commands import (
+    demo,
+    exporting,
+    history,
+    identifying,
+    keeping,
+    quarantine,
+    reading,
+    serving,
+    working,
+    writing,
+)
 
 __all__ = ["app", "main"]
 
@@ -29,12 +40,14 @@ app = typer.Typer(
 )
 app.command("init")(writing.init)
 app.command("ingest")(writing.ingest)
+app.command("worker")(working.worker)
 app.command("metadata")(writing.metadata)
 app.command("identify")(identifying.identify)
 app.command("ls")(reading.ls)
 app.command("info")(reading.info)
 app.command("explain")(reading.explain)
 app.command("plot")(reading.plot)
+app.command("serve")(serving.serve)
 app.command("export")(exporting.export)
 app.command("compact")(history.compact)
 app.command("gc")(history.gc)

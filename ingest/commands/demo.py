@@ -33,7 +33,7 @@ def demo(
     ] = None,
     megabytes: Annotated[int, typer.Option("--megabytes", min=10, help="How much raw data to make.")] = 300,
     picture: Annotated[Path, typer.Option("--picture", help="Where the waterfall goes.")] = Path("demo/waterfall.png"),
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1)] = 2,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Tasks that run at once.")] = 2,
     as_json: AsJson = False,
 ) -> None:
     """Go the whole way: make raw files, start a store, init, ingest, query a minute, draw it; and clean up.

@@ -11,7 +11,7 @@ import typer
 from archive.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from archive.spools import Spool
     from archive.store import Store
@@ -27,6 +27,7 @@ __all__ = [
     "open_spool",
     "opened_store",
     "print_json",
+    "stop_on_signals",
     "storage_options",
 ]
 
@@ -85,6 +86,22 @@ def storage_options(options: list[str] | None) -> dict[str, Any]:
 def print_json(document: Any) -> None:
     """Print a value as JSON."""
     sys.stdout.write(json.dumps(document, ensure_ascii=False, default=str, indent=1) + "\n")
+    sys.stdout.flush()  # who reads a pipe may wait for it while we go on
+
+
+def stop_on_signals(stop: Callable[[], None]) -> None:
+    """Have the first SIGTERM or SIGINT stop what goes on; a second one ends the process at once, as without us."""
+    import signal
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def told(*_: Any) -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        stop()
+
+    for number in before:
+        signal.signal(number, told)
 
 
 def opened_store(url: str, options: list[str] | None) -> Store:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archive.errors import InvalidInput
-from ingest.commands.options import AsJson, Options, Url, opened_store, print_json, storage_options
+from ingest.commands.options import AsJson, Options, Url, opened_store, print_json, stop_on_signals, storage_options
 
 if TYPE_CHECKING:
     from ingest.plan import IngestPlan
@@ -99,7 +99,8 @@ def ingest(
 
     A file that has changed since it was ingested replaces what was made of it; older snapshots keep that until gc.
 
-    With --watch it goes on: each file comes in as a granule of its own once it is finished.
+    With --watch it goes on: each file comes in once it is finished, as a granule of its own; frames that are finished
+    together share granules.
 
     Example: `lightkeep ingest raw/2016-03-14 's3://landing/*.h5' s3://bucket/porotomo --jobs 4`
     """
@@ -146,8 +147,6 @@ def ingest(
 
 def _watch(store: Any, places: list[str], settings: Any, hiring: Any, patience: Any, *, quiet: bool) -> IngestReport:
     """Watch until the first SIGTERM or SIGINT; a second one ends it at once, as without us."""
-    import signal
-
     from ingest.watch import Watch
 
     def told(line: str) -> None:
@@ -155,15 +154,7 @@ def _watch(store: Any, places: list[str], settings: Any, hiring: Any, patience: 
             typer.echo(line, err=True)
 
     watched = Watch(store, places, settings, hiring, patience=patience, told=told)
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def stop(*_: Any) -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        watched.stop()
-
-    for number in before:
-        signal.signal(number, stop)
+    stop_on_signals(watched.stop)
     return watched.run()
 
 

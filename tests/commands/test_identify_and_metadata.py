@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import written
-from typer.testing import CliRunner
+from command import run
 
 import archive as lk
-from ingest.__main__ import app
 from ingest.synthetic.vendor import Header, write_prodml, write_tdms
 
 START = 1_700_000_000 * 10**9
@@ -20,9 +19,8 @@ SAMPLES = np.arange(6000, dtype="i2").reshape(1000, 6)
 
 
 def lightkeep(*arguments: object, code: int = 0) -> str:
-    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert done.exit_code == code, done.output
-    return done.output
+    done = run(*map(str, arguments), code=code)
+    return done.stdout + done.stderr
 
 
 @pytest.fixture
