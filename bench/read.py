@@ -180,8 +180,9 @@ def _decode(part: ByteRange, view: memoryview, chunks: Any, target: NDArray[Any]
     array, window = part.array, part.fill.window
     codec = codec_for(array.codec, np.dtype(array.dtype))
     across = -(-array.shape[1] // array.chunks[1])
+    held = np.empty(array.chunks, dtype=codec.dtype)
     for number, start, size in chunks:
-        held = codec.decode(view[start : start + size], array.chunks, "")
+        codec.decode(view[start : start + size], held, "")
         top, left = number // across * array.chunks[0], number % across * array.chunks[1]
         a, b = max(window[0].start, top), min(window[0].stop, top + array.chunks[0])
         c, d = max(window[1].start, left), min(window[1].stop, left + array.chunks[1])
@@ -404,7 +405,8 @@ def _page(reads: Sequence[dict[str, Any]], opens: Sequence[dict[str, Any]], minu
             "*limit* asks obstore for exactly the bytes that Lightkeep asks for, their places known, and decodes them in the",
             "same way; *limit + index* makes the index's two waves before, as raw requests. *cold* opens everything anew;",
             "zarr-python and tensorstore are told which granules to read, and so need no index. *of the chunks*: bytes of",
-            "answers over bytes of the compressed chunks that the selection touches.",
+            "answers over bytes of the compressed chunks that the selection touches. What needs more than 128 MiB asks for the",
+            "rest while answers come, which the proxy counts as waves.",
             "",
             markdown(reads),
             "",

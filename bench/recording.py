@@ -61,8 +61,8 @@ def new_store(endpoint: str, name: str, **options: Any) -> Store:
     return store
 
 
-def machine() -> str:
-    """Return what it was measured on, in a few words."""
+def machine(sharing: str = "; client, proxy and server share them") -> str:
+    """Return what it was measured on, in a few words, and who shares the cores."""
     model = "unknown processor"
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -70,6 +70,4 @@ def machine() -> str:
             line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
         ]
         model = names[0] if names else model
-    return (
-        f"{os.cpu_count()} cores, {model}; client, proxy and server share them; load average {os.getloadavg()[0]:.1f}"
-    )
+    return f"{os.cpu_count()} cores, {model}{sharing}; load average {os.getloadavg()[0]:.1f}"
