@@ -236,6 +236,18 @@ def test_making_an_archive_that_is_there_does_nothing(url: str) -> None:
     assert initialise(open_store(url)) is False
 
 
+def test_an_archive_whose_making_broke_off_is_made_whole_and_one_that_lost_its_state_is_not_emptied(url: str) -> None:
+    store = open_store(f"{url}-other")
+    store.create(layout.ROOT, open_store(url).get(layout.ROOT).data)
+    assert initialise(store) is False
+    assert len(lk.open(store.url)) == 0
+    damaged = open_store(url)
+    damaged.delete([layout.CURRENT])
+    with pytest.raises(NotFound, match=f"older ones are there; run lightkeep repair {damaged.url}"):
+        initialise(damaged)
+    assert damaged.entries(layout.DATA)
+
+
 def test_a_server_that_is_not_there_is_store_trouble() -> None:
     place = {"endpoint_url": "http://127.0.0.1:9", "key": "a", "secret": "b", "max_retries": 1}
     with pytest.raises(StoreTrouble):

@@ -154,6 +154,7 @@ def test_null_takes_an_attribute_away(raw: list[str], archive: Any, tmp_path: Pa
         ({}, "none of the blocks"),
         ([], "a block of names"),
         ({"acquisition": [{}, {}]}, "tells of 2 of acquisition"),
+        ({"acquisition": {"a": 1}, "interrogator": {"acquisition": {"a": 2}}}, "acquisition stands there twice"),
         ({"acquisition": {"gauge_length": "long"}}, "'long' is no number"),
         ({"acquisition": {"gauge_length": 1, "gauge_length_unit": "parsnips"}}, "parsnips"),
         ({"acquisition": {"acquisition_sample_rate": 1000}}, "500 Hz, the metadata 1000 Hz"),

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from written import MADE, xml_folder
+from hdf5_files import write_febus_g1
+from written import MADE, metadata, xml_folder
 
 import archive as lk
 from archive.errors import FormatError, InvalidInput, NotFound, SourceChanged
@@ -163,6 +164,38 @@ def test_a_file_that_changes_between_look_and_read_is_named(folder: Path, change
         os.utime(path, ns=(stamp, stamp + 1))
     with pytest.raises(SourceChanged, match=r"a\.h5: changed or gone since it was looked at; spool\.update\(\)"):
         patch.data  # noqa: B018 - reading is the point
+
+
+def test_a_file_that_is_damaged_behind_its_header_is_named_when_it_is_read(folder: Path) -> None:
+    path = folder / "a.bsl"
+    write_febus_g1(path)
+    patch = lk.open_raw(folder)[0]
+    stamp = path.stat().st_mtime_ns
+    content = path.read_bytes()
+    path.write_bytes(content[:-9] + b"nonsense\n")
+    os.utime(path, ns=(stamp, stamp))
+    with pytest.raises(FormatError, match=r"a\.bsl: .* whole lines for .* channels, or some are no numbers"):
+        patch.data  # noqa: B018 - reading is the point
+
+
+def test_a_header_without_its_samples_is_left_out_or_refused(folder: Path) -> None:
+    (folder / "metadata.xml").write_text(metadata())
+    _prodml(folder / "a.h5", 1, START)
+    for _ in range(2):  # the second time out of the index
+        with pytest.warns(UserWarning, match=r"metadata\.xml: no \.raw file lies beside it; name its whole folder"):
+            assert len(lk.open_raw(folder)) == 1
+    with pytest.raises(FormatError, match="name its whole folder"):
+        lk.open_raw(folder / "metadata.xml")
+
+
+@pytest.mark.parametrize("said", ["no json", "{}", '{"format": "none"}', '{"format": "prodml", "blocks": [{}]}'])
+def test_what_an_index_holds_and_nobody_wrote_is_asked_of_the_file_again(folder: Path, said: str) -> None:
+    samples = _prodml(folder / "a.h5", 1, START)
+    lk.open_raw(folder)
+    (index,) = index_folder().iterdir()
+    with closing(sqlite3.connect(index)) as base, base:
+        base.execute("UPDATE files SET said = ?", (said,))
+    np.testing.assert_array_equal(lk.open_raw(folder)[0].data, samples)
 
 
 def test_a_damaged_index_is_made_anew_and_none_is_needed(folder: Path, cache: Path) -> None:

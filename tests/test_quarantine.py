@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from command import run
 
 import archive as lk
-from archive.errors import DamagedData, NotFound
+from archive.errors import DamagedData, InvalidInput, NotFound
 from archive.store import open_store
 from archive.times import time_to_ns
-from ingest.__main__ import app
 from ingest.initialise import initialise
 from ingest.quarantine import chosen, newest_reports
 from ingest.run import ingest
@@ -46,9 +45,7 @@ def mend(path: Path) -> None:
 
 
 def quarantine(command: str, url: str, *arguments: str, code: int = 0) -> Any:
-    done = CliRunner().invoke(app, ["quarantine", command, url, *arguments, "--json"])
-    assert done.exit_code == code, done.output
-    return json.loads(done.stdout)
+    return json.loads(run("quarantine", command, url, *arguments, "--json", code=code).stdout)
 
 
 def test_a_refused_file_is_listed_and_shown_and_retried_once_it_is_mended(url: str, cut: Path) -> None:
@@ -76,7 +73,7 @@ def test_a_retried_file_has_the_metadata_that_were_given_for_it(url: str, cut: P
     given = tmp_path / "fdsn.json"
     given.write_text(json.dumps({"overview": {"network_code": "XW", "interrogator": [box]}}))
     command = ["ingest", str(cut.parent / "raw*.h5"), url, "--metadata", str(given)]
-    assert CliRunner().invoke(app, command).exit_code == 1
+    run(*command, code=1)
     mend(cut)
     quarantine("retry", url)
     (patch,) = lk.open(url)
@@ -121,6 +118,43 @@ def test_the_same_refusal_is_reported_once_and_another_reason_beside_the_first(u
     assert second.id == first.id
     assert second.reason != first.reason
     assert len(store.entries("quarantine/")) == 2
+
+
+def test_the_start_of_an_id_that_fits_several_is_not_enough(url: str, cut: Path) -> None:
+    (cut.parent / "other.h5").write_bytes(cut.read_bytes())
+    ingest(open_store(url), [str(cut.parent)])
+    reports = newest_reports(open_store(url))
+    assert chosen(reports, [one.id for one in reports]) == reports
+    with pytest.raises(InvalidInput, match="2 reports start so; write more of the id"):
+        chosen(reports, [""])
+
+
+def test_people_are_told_the_same_in_words(url: str, cut: Path) -> None:
+    assert run("quarantine", "ls", url).stdout == "nothing in quarantine\n"
+    other = cut.with_name("other.h5")
+    other.write_bytes(cut.read_bytes())
+    ingest(open_store(url), [str(cut.parent)])
+    first, second = quarantine("ls", url)
+    lines = run("quarantine", "ls", url).stdout.splitlines()
+    assert lines[0].startswith(f"{first['id']}  ")
+    assert lines[0].endswith(f"  {first['url']}")
+    assert lines[1] == f"    {first['reason']}"
+    assert len(lines) == 4
+    shown = dict(line.split(maxsplit=1) for line in run("quarantine", "show", url, second["id"]).stdout.splitlines())
+    assert (shown["id"], shown["url"], shown["open"], shown["dataset"]) == (second["id"], second["url"], "True", "-")
+    assert shown["refused"] == lines[2].split()[1]
+    mend(cut)
+    other.unlink()
+    done = run("quarantine", "retry", url, code=1)
+    assert done.stdout == "1 of 2 refused files are in the archive now\n"
+    assert done.stderr == f"  no longer there: {other.as_uri()}\n"
+    assert "  (settled)" in run("quarantine", "ls", url, "--all").stdout
+    cut.write_bytes(cut.read_bytes()[:4000])
+    ingest(open_store(url), [str(cut)])
+    done = run("quarantine", "retry", url, cut.name, code=1)
+    assert done.stdout == "0 of 1 refused files are in the archive now\n"
+    assert done.stderr.startswith("  refused again: ")
+    assert cut.name in done.stderr
 
 
 def test_a_file_that_is_gone_does_not_keep_the_others_from_being_retried(url: str, cut: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from small import raw
 
 import archive as lk
@@ -70,6 +71,13 @@ def test_map_gives_functions_the_patches_of_dascore(tmp_path: Path) -> None:
     expected = [float(patch.data.mean()) * 2 for patch in ours]
     spool = dc.spool(ours)
     assert spool.map(mean, progress=False, times=2.0) == expected
+
+
+@pytest.mark.prove  # a process that imports DASCore takes seconds
+def test_map_gives_functions_in_processes_the_patches_of_dascore(tmp_path: Path) -> None:
+    ours = lk.open(archived(tmp_path))
+    expected = [float(patch.data.mean()) * 2 for patch in ours]
+    spool = dc.spool(ours)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         assert spool.map(mean, client=pool, progress=False, times=2.0) == expected
 

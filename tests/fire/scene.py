@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from small import rows_of
 
 import archive as lk
 from archive.store import Store, open_store
-from archive.view import open_view
 from ingest.checking.verify import verify
 from ingest.index.fold import FoldPace, fold
 from ingest.index.ledger import read_segments
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import pytest
     from numpy.typing import NDArray
 
-    from archive.index.rows import Row
 
 START = 1_700_000_000 * 10**9  # ns
 STEP = 10**7  # ns: 100 Hz
@@ -97,19 +96,13 @@ def held(place: Place, as_of: int | str | None = None) -> Held:
     return seen(place.open(as_of))
 
 
-def rows_of(place: Place) -> list[Row]:
-    """Return all rows that a reader sees now."""
-    view = open_view(place.store())
-    return [row for table in view.tables(None) for row in view.rows(table, range(len(table.sources)))]
-
-
 def contents(place: Place) -> set[str]:
     """Return the contents of the ledger, which lists each name of each of them once, and nothing that is not there."""
     store = place.store()
     listed = read_segments(store, read_current(store).snapshot.ledger)
     twice = [name for name, count in Counter((source.url, source.sha256) for source in listed).items() if count > 1]
     assert not twice, f"listed twice: {twice}"
-    stored = {source.sha256 for row in rows_of(place) for source in row.sources}
+    stored = {source.sha256 for row in rows_of(place.store()) for source in row.sources}
     found = {source.sha256 for source in listed}
     assert found <= stored, "the ledger lists what is not stored"
     return found
@@ -123,7 +116,7 @@ def assert_sound(place: Place) -> None:
 
 def assert_stored_once(place: Place) -> None:
     """No sample is stored in two live granules."""
-    rows = rows_of(place)
+    rows = rows_of(place.store())
     times = Counter((row.dataset, stamp) for row in rows for stamp in row.time.to_ns().tolist())
     assert max(times.values(), default=1) == 1, "a sample is stored twice"
 

@@ -223,7 +223,7 @@ def test_what_cannot_succeed_ends_in_one_error_in_bounded_time(line: Line, fault
         ingest(limited.store(), [path])
     assert time.monotonic() - started < 20
     line.proxy.set()
-    ingest(limited.store(), [path])
+    ingest(line.behind.store(), [path])
     settle(line.place)
     assert held(line.place) == truth([0])
     assert len(contents(line.place)) == 1

@@ -153,8 +153,9 @@ def lives(kills: int, places: Iterator[Place], folder: Path, monkeypatch: pytest
 
 
 @pytest.mark.slow
-def test_ten_kills_lose_nothing(places: Iterator[Place], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lives(5, places, tmp_path, monkeypatch)
+@pytest.mark.parametrize("places", ["folder"], indirect=True)
+def test_twenty_kills_lose_nothing(places: Iterator[Place], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lives(20, places, tmp_path, monkeypatch).killed >= 20
 
 
 @pytest.mark.prove

@@ -101,6 +101,7 @@ def race(place: Place, raw: Path, *, writers: int, files: int, folders: int, ran
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("places", ["folder"], indirect=True)
 def test_writers_folders_and_compactions_meet(places: Iterator[Place], tmp_path: Path) -> None:
     race(next(places), tmp_path / "raw", writers=4, files=16, folders=3, randomly=random.Random())
 

@@ -14,7 +14,7 @@ from hdf5_files import HDF5_FILES, SHAPE
 from archive.errors import FormatError
 from ingest.formats import format_named, identify, open_format
 
-CHANGES, PROOFS = 60, 2000  # of a sample
+CHANGES, PROOFS = 25, 2000  # of a sample
 ODD = (
     "",
     "NaN",
@@ -96,5 +96,5 @@ def test_odd_headers_do_no_harm(name: str, count: int, make_sample: Any) -> None
                 samples = reader.read(held, number, ())
                 assert (samples.shape, samples.dtype) == (block.shape, block.dtype)
         except FormatError:
-            continue
-    assert refused  # some of it made the file another's
+            refused += 1
+    assert refused

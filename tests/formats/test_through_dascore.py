@@ -16,6 +16,7 @@ from archive.testing import NamedFile
 from archive.units import get_quantity
 from ingest.checking.verify import verify
 from ingest.formats import format_named, identify, open_format
+from ingest.formats.through_dascore import DascoreReader
 from ingest.initialise import initialise
 from ingest.run import ingest
 from ingest.settings import Settings
@@ -103,3 +104,27 @@ def test_without_dascore_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(__import__("sys").modules, "dascore.io.core", None)
     with pytest.raises(MissingExtra, match=r"lightkeep\[dascore\]"):
         open_format(format_named("dascore:DASVADER"))
+
+
+def test_readers_of_one_name_are_the_same_and_claim_no_file() -> None:
+    one, again, other = (DascoreReader(name) for name in ("TDMS", "TDMS", "PRODML"))
+    assert one == again
+    assert len({one, again, other}) == 2
+    assert one.sniff(NamedFile(b"TDSm" + bytes(100), "a.tdms")) is None
+
+
+def test_what_dascore_only_writes_is_not_read() -> None:
+    with pytest.raises(NotFound, match="dascore:WAV: DASCore writes this format, and does not read it"):
+        open_format(format_named("dascore:WAV"))
+
+
+def test_a_header_is_json_and_a_block_that_a_file_has_not_is_named(tmp_path: Path) -> None:
+    uptech(tmp_path / "shot.h5")
+    reader = open_format(format_named("dascore:UPTECH_H5"))
+    with h5py.File(tmp_path / "shot.h5", "r+") as root:
+        root["Acquisition/StrainRate"].attrs["gauge_length"] = float("nan")
+    with (tmp_path / "shot.h5").open("rb") as file:
+        (header,) = reader.describe(file).header["patches"]
+        assert header["gauge_length"] is None  # JSON has no such number
+        with pytest.raises(InvalidInput, match="block 1: the file holds 1, counted from 0"):
+            reader.read(file, 1, ())

@@ -73,6 +73,7 @@ def state(store: Store) -> dict[str, Any]:
     }
 
 
+@pytest.mark.prove
 def test_a_worker_killed_in_mid_task_changes_nothing_in_the_archive(server: LocalS3, raw: Path, client: Client) -> None:
     alone, shared = (open_store(f"s3://{server.bucket}/dask-{name}") for name in ("alone", "shared"))
     for store in (alone, shared):
@@ -80,12 +81,12 @@ def test_a_worker_killed_in_mid_task_changes_nothing_in_the_archive(server: Loca
     ingest(alone, [str(raw)])
     workers: dict[str, int] = client.run(os.getpid)
     killed: list[int] = []
-    goes_on = threading.Event()
+    goes_on, ended = threading.Event(), threading.Event()
 
     def kill() -> None:
         """Kill the first worker that is seen at a task after the first commit."""
         goes_on.wait(60)
-        while not killed:
+        while not killed and not ended.is_set():
             busy = [worker for worker, tasks in client.processing().items() if tasks and worker in workers]
             if busy:
                 os.kill(workers[busy[0]], signal.SIGKILL)
@@ -95,8 +96,12 @@ def test_a_worker_killed_in_mid_task_changes_nothing_in_the_archive(server: Loca
     killer = threading.Thread(target=kill)
     killer.start()
     address = client.scheduler.address
-    report = ingest(shared, [str(raw)], dask=address, progress=Progress(done=lambda _: goes_on.set()))
-    killer.join()
+    try:
+        report = ingest(shared, [str(raw)], dask=address, progress=Progress(done=lambda _: goes_on.set()))
+    finally:
+        goes_on.set()
+        ended.set()
+        killer.join()
     assert killed
     assert killed[0] not in client.run(os.getpid).values()
     assert (report.sources, report.granules, report.refusals) == (FILES, FILES, [])
@@ -104,6 +109,7 @@ def test_a_worker_killed_in_mid_task_changes_nothing_in_the_archive(server: Loca
     assert ingest(shared, [str(raw)], dask=address).known == FILES
 
 
+@pytest.mark.prove
 def test_dask_local_hands_the_environment_to_its_workers(server: LocalS3, raw: Path) -> None:
     url = f"s3://{server.bucket}/dask-local"
     initialise(open_store(url))

@@ -62,7 +62,7 @@ def commit_some(url: str, numbers: list[int]) -> int:
     return store.counts.retries
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 def test_sixteen_writers_commit_without_conflict_while_folding_keeps_up(server: LocalS3) -> None:
     url = f"s3://{server.bucket}/writers"
     initialise(open_store(url))

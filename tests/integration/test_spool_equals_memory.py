@@ -139,7 +139,7 @@ def test_the_archive_holds_the_runs_of_the_model(case: Case) -> None:
 bounds = st.integers(-SECOND // 2, 4 * SECOND)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_mix_of_select_chunk_slice_and_split_equals_the_model(case: Case, data: st.DataObject) -> None:
     check_any_mix(case, data)
@@ -182,7 +182,7 @@ def check_any_mix(case: Case, data: st.DataObject) -> None:
     equal(spool, runs, channels)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=st.integers(-400, 400), stop=st.integers(-400, 400), first=st.integers(-9, 9), last=st.integers(-9, 9))
 def test_selecting_samples_is_slicing(case: Case, start: int, stop: int, first: int, last: int) -> None:
     for patch, run in zip(lk.open(case.url), case.runs, strict=True):

@@ -13,10 +13,16 @@ import pytest
 from model.rules import AMENDMENTS, REDUNDANT, Rule
 from model.schedules import MIXES, Failure, explain, first_failure, run, run_many
 
-SCHEDULES = 3_000
-PROVEN = 120_000
+SCHEDULES = 2_000
+PROVEN = 100_000
 MOST = 20_000  # schedules within which the breach of a rule must show
 _PART = 5_000
+RARE = {Rule.FRESH_LEAVES, Rule.GC_AGES_AT_LIST, Rule.GC_LISTS_FIRST, Rule.OVERLAPS_RECHECKED, Rule.TAGS_IN_CURRENT}
+NEEDED = [
+    pytest.param(rule, marks=pytest.mark.prove if rule in RARE else (), id=rule.name)
+    for rule in Rule
+    if rule not in REDUNDANT
+]
 
 
 def assert_kept(failures: tuple[Failure, ...]) -> None:
@@ -39,7 +45,7 @@ def test_no_promise_breaks_in_very_many_schedules() -> None:
     assert sum(outcome.schedules for outcome in outcomes) == PROVEN
 
 
-@pytest.mark.parametrize("rule", [rule for rule in Rule if rule not in REDUNDANT], ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", NEEDED)
 def test_some_promise_breaks_without(rule: Rule) -> None:
     failure = first_failure((rule,), MOST)
     assert failure is not None, f"{rule.name}: {rule.value}: no promise needs it in {MOST} schedules"
@@ -53,14 +59,14 @@ def test_no_promise_needs(rule: Rule) -> None:
 
 
 def test_a_seed_is_one_schedule_in_every_process() -> None:
-    failure = first_failure((Rule.FRESH_LEAVES,), MOST)
+    failure = first_failure((Rule.READ_BACK,), MOST)
     assert failure is not None
-    told = explain(failure, (Rule.FRESH_LEAVES,))
+    told = explain(failure, (Rule.READ_BACK,))
     assert told.startswith(f"seed {failure.seed}: {failure.promise}")
     assert told.endswith(failure.promise)
     code = (
         "from model.rules import Rule; from model.schedules import Failure, explain;"
-        f"print(explain(Failure({failure.seed}, {failure.promise!r}), (Rule.FRESH_LEAVES,)))"
+        f"print(explain(Failure({failure.seed}, {failure.promise!r}), (Rule.READ_BACK,)))"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONHASHSEED": "7"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

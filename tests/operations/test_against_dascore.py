@@ -31,6 +31,8 @@ def moves(patch: Any, unit: Any) -> Any:
 
 
 CALLS: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
+    "imag": (lambda p: p.dft("time").imag(), {"dtypes": ("float64",), "data_units": False}),
+    "angle": (lambda p: p.hilbert("time").angle(), {"dtypes": ("float64",), "data_units": False}),
     "set_units": (lambda p: p.set_units("km/s", distance="ft"), {"flips": True}),
     "convert_units": (lambda p: p.convert_units(distance="ft"), {"flips": True}),
     "simplify_units": (lambda p: p.simplify_units(), {"flips": True}),
@@ -49,6 +51,10 @@ CALLS: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
     "taper one end": (lambda p: p.taper(time=(0.3, None), window_type="triang"), {"dtypes": ("float64", "float32")}),
     "taper range": (
         lambda p: p.taper_range(time=(0.004, 0.01, 0.018, 0.024), relative=True),
+        {"dtypes": ("float64", "int16")},
+    ),
+    "taper range of two": (
+        lambda p: p.taper_range(time=(0.008, 0.018), relative=True),
         {"dtypes": ("float64", "int16")},
     ),
     "taper range inverted": (
@@ -336,3 +342,16 @@ def check(patch: lk.Patch, call: Callable[[Any], Any], **compare: Any) -> None:
         theirs = call(dascore_of(patch))
     size = float(np.max(np.abs(patch.data), initial=0, where=np.isfinite(patch.data)))
     assert_same(call(patch), theirs, size=size, **compare)
+
+
+@EXAMPLES
+@given(patches())
+def test_the_distance_to_a_point_is_that_of_dascore(patch: lk.Patch) -> None:
+    def told(one: Any) -> Any:
+        number = np.arange(one.shape[one.dims.index("distance")])
+        placed = one.update_coords(x=("distance", number * 3.0), y=("distance", number**2 * 0.5))
+        return placed.add_distance_to(pd.Series({"x": 10.0, "y": -2.0}))
+
+    mine, theirs = told(patch), told(dascore_of(patch))
+    for name in ("origin_distance", "origin_x", "origin_y"):
+        np.testing.assert_allclose(mine.get_array(name), theirs.get_array(name), err_msg=name)

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 import archive as lk
+from archive import operations as do
 from archive.lazy import Constant, Joined
-from archive.operations import slabs
+from archive.operations import filtering, slabs
+from archive.operations.chain import process
+from archive.units import s
 
 CHAINS: dict[str, Callable[[lk.Patch], lk.Patch]] = {
     "along time": lambda p: p.detrend("time").taper(time=0.05).pass_filter(time=(..., 30)),
@@ -51,3 +54,39 @@ def test_a_long_chain_holds_little_more_than_its_result() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 3.2 * chain.data.nbytes, peak / chain.data.nbytes
+
+
+@pytest.mark.parametrize("shape", [(600,), (600, 1), (600, 21)])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_samples_that_somebody_has_are_never_written_over(
+    shape: tuple[int, ...], dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filtering, "_WORTH_COMPILING", 0)
+    dims = ("time", "distance")[: len(shape)]
+    time = np.datetime64("2024-01-01", "ns") + np.arange(600) * np.timedelta64(1, "ms")
+    coords = {"time": time, "distance": np.arange(21.0)[: shape[-1]]}
+    samples = np.random.default_rng(3).normal(5, 1, shape).astype(dtype)
+    patch = lk.Patch(samples.copy(), {dim: coords[dim] for dim in dims}, dims)
+    for one in (
+        do.detrend("time"),
+        do.detrend("time", type="constant"),
+        do.taper(time=0.2 * s),
+        do.pass_filter(time=(None, 50)),
+    ):
+        made = one(patch).data
+        assert not np.array_equal(made, samples)
+        assert np.array_equal(patch.data, samples), one
+        assert sum(part.shape[0] for part in process(patch, [one])) == 600
+        assert np.array_equal(patch.data, samples), one
+
+
+def test_a_small_patch_takes_little_memory() -> None:
+    patch = lk.Patch(
+        np.ones((1000, 6), dtype="f4"), {"time": np.arange(1000.0), "distance": np.arange(6.0)}, ("time", "distance")
+    )
+    patch.detrend("time")
+    tracemalloc.start()
+    patch.detrend("time")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1 << 20

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+import archive as lk
 from archive.index.rows import SourceRange, row_id
-from archive.operations import registry  # noqa: F401 - so that a child that measures itself has paid for its imports
 from archive.store import open_store
 from archive.times import time_to_ns
 from archive.view import ALWAYS, open_view
@@ -18,7 +20,7 @@ from ingest.initialise import initialise
 from ingest.run import ingest, put_commit
 from ingest.synthetic.vendor import Header, write_prodml
 
-__all__ = ["repeated"]
+__all__ = ["low_pass", "repeated"]
 
 SECONDS, RATE, CHANNELS = 32, 1000, 1000
 
@@ -47,5 +49,34 @@ def repeated(folder: Path, gigabytes: float) -> str:
     return str(folder / "archive")
 
 
-if __name__ == "__main__":
-    print(repeated(Path(sys.argv[1]), float(sys.argv[2])))  # noqa: T201 - the answer
+# Its own peak: ru_maxrss would begin with that of the process that started it.
+_CHILD = """
+import json, resource, sys
+import archive as lk
+from archive import operations as do
+chain = [do.detrend("time"), do.pass_filter(time=(..., 0.4)), do.decimate(time=1000, filter_type=None)]
+lk.open(sys.argv[1]).process(chain, out=sys.argv[2])
+used = resource.getrusage(resource.RUSAGE_SELF)
+peak = int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) * 1024
+print(json.dumps({"peak": peak, "cpu": used.ru_utime + used.ru_stime}))
+"""
+
+
+def low_pass(url: str, kept: Path) -> dict[str, float]:
+    """Take a repeated archive to one sample a second, in a process of its own, and return what that took.
+
+    Returns
+    -------
+    dict
+        `peak` (bytes of memory), `cpu` (s), and `off`: how far the mean over channels is from the wave that the
+        samples hold below 0.4 Hz, counts.
+    """
+    initialise(open_store(kept))
+    done = subprocess.run([sys.executable, "-c", _CHILD, url, str(kept)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr[-2000:])
+    (given,), (made,) = lk.open(url), lk.open(str(kept))
+    assert made.shape == (-(-given.shape[0] // RATE), CHANNELS)
+    wave = 500 * np.sin(2 * np.pi * 0.125 * np.arange(made.shape[0]))
+    off = np.abs(made.data.mean(axis=1) - wave)[60:-60].max()
+    return {**json.loads(done.stdout), "off": float(off)}

@@ -177,7 +177,7 @@ def test_a_second_call_computes_nothing_and_an_interrupted_one_goes_on(
     assert fourth == []
 
 
-@pytest.mark.parametrize("name", ["band", "low", "local"])
+@pytest.mark.parametrize("name", ["band", *(pytest.param(name, marks=pytest.mark.prove) for name in ("low", "local"))])
 def test_new_data_are_added_and_what_they_change_is_replaced(
     name: str, own_places: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,6 +234,28 @@ def test_parts_travel_to_other_processes_with_their_statistics(places: tuple[str
     there = pickle.loads(pickle.dumps(part))
     assert np.array_equal(there.data, part.data)
     assert np.array_equal(part.select(time=(3, 9), samples=True).data, part.data[3:9])
+
+
+def test_parts_are_cut_before_anything_is_computed(places: tuple[str, str]) -> None:
+    spool = lk.open(places[0])
+    (whole, _), (part, _) = wholes(spool, CHAINS["local"]), spool.process(CHAINS["local"])
+    cut = part.select(distance=slice(1, 4), time=slice(150, 1300), samples=True).select(time=(2.0, -3.0), relative=True)
+    assert not cut.loaded
+    wanted = whole.select(distance=slice(1, 4), time=slice(150, 1300), samples=True)
+    wanted = wanted.select(time=(2.0, -3.0), relative=True)
+    assert 0 < cut.shape[0] < 1300
+    np.testing.assert_array_equal(cut.data, wanted.data)
+    assert cut.select(time=slice(0, 0), samples=True).data.shape == (0, 3)
+    plans = [lk.spool([one]).explain() for one in (spool[0], part)]
+    assert plans[1].requests == plans[0].requests > 0
+
+
+def test_a_bar_tells_how_far_the_keeping_is(places: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    kept = lk.open(places[0]).process(CHAINS["local"], out=places[1], progress=True)
+    assert len(kept) == 2
+    told = capsys.readouterr().out
+    assert "process" in told
+    assert "100%" in told
 
 
 def test_a_dataset_of_results_is_sound_and_its_provenance_is_in_each_granule(places: tuple[str, str]) -> None:

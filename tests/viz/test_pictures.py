@@ -16,7 +16,9 @@ from scipy.signal import spectrogram
 import archive as lk
 from archive.coords import Coord, Linear, TimeAxis
 from archive.errors import InvalidInput, MissingExtra
-from archive.lazy import Constant
+from archive.lazy import Constant, InMemory, Joined
+
+START = 1_500_000_000 * 10**9
 
 
 @pytest.fixture(autouse=True)
@@ -121,6 +123,45 @@ def test_a_spectrogram_is_that_of_scipy_averaged_over_channels() -> None:
     assert patch.viz.spectrogram(dim="distance").get_ylabel() == "wavenumber (1/m)"
 
 
+def test_a_long_spectrogram_is_made_of_samples_here_and_there() -> None:
+    count, hertz = 410_000, 50.0
+    wave = np.sin(2 * np.pi * hertz * np.arange(count, dtype=np.float32) / 500)[:, None] * np.ones(20, dtype=np.float32)
+    coords = {
+        "time": Coord(dims=("time",), values=TimeAxis.from_rate(START, 500, count), units="s"),
+        "distance": Coord(dims=("distance",), values=Linear(start=0.0, step=2.0, size=20), units="m"),
+    }
+    halves = Joined([InMemory(wave[:200_000]), InMemory(wave[200_000:])])
+    patch = lk.Patch(halves, coords, ("time", "distance"))
+    for domain in ("time", "frequency"):
+        ax = patch.viz.spectrogram(aggr_domain=domain)
+        assert image(ax).shape == (400, 129)
+        assert set(image(ax).argmax(axis=1)) == {round(hertz / (500 / 256))}
+        low, high = (edge - dates.date2num(np.datetime64(START, "ns")) for edge in ax.images[0].get_extent()[:2])
+        assert (low * 86_400, high * 86_400) == pytest.approx((0, count / 500), abs=2)
+    assert not patch.loaded
+
+
+def test_a_stretch_too_short_for_a_segment_is_left_out_of_a_spectrogram() -> None:
+    patch = gappy()  # 500 samples lie alone from 15 s to 19 s
+    for length, there in ((500, True), (501, False)):
+        drawn = patch.viz.spectrogram(nperseg=length, noverlap=400)
+        filled, where = ~np.isnan(image(drawn)).all(axis=1), seconds(drawn)
+        assert filled[(where > 4) & (where < 6)].all()
+        assert filled[(where > 16) & (where < 19)].any() == there
+
+
+def test_units_that_are_not_known_are_not_told() -> None:
+    patch = lk.get_example_patch("chirp").set_units(distance=None)
+    assert patch.dft("distance").abs().viz.specplot().get_ylabel() == "wavenumber"
+    assert patch.viz.spectrogram(dim="distance").get_ylabel() == "wavenumber"
+    bare = patch.dft("time", real=True).viz.specplot(log=True, cbar=False)
+    assert len(bare.figure.axes) == 1
+    lasting = patch.update_coords(lasted=("distance", np.arange(50) * np.timedelta64(2, "s")))
+    drawn = lasting.viz.map_fiber("lasted", np.arange(50) % 7)
+    np.testing.assert_allclose(drawn.collections[0].get_offsets()[:, 0], np.arange(50) * 2)
+    assert drawn.get_aspect() == "auto"
+
+
 def test_a_spectrum_is_named_for_what_it_is() -> None:
     patch = lk.get_example_patch("chirp")
     spectrum = patch.dft("time", real=True)
@@ -175,7 +216,7 @@ def test_odd_data_are_drawn_without_a_warning(kind: str, picture: str) -> None:
     getattr(odd.viz, picture)().figure.canvas.draw()
 
 
-@pytest.mark.parametrize("picture", ["waterfall", "wiggle", "spectrogram"])
+@pytest.mark.parametrize("picture", ["waterfall", "wiggle", pytest.param("spectrogram", marks=pytest.mark.prove)])
 def test_what_no_memory_holds_is_drawn_from_a_part_of_it(picture: str) -> None:
     patch = huge()
     getattr(patch.viz, picture)().figure.canvas.draw()
@@ -192,6 +233,16 @@ def test_pictures_that_make_no_sense_are_refused() -> None:
         (lambda: patch.viz.spectrogram(aggr_domain="x"), "aggr_domain"),  # type: ignore[arg-type]
         (lambda: patch.viz.spectrogram(dim="depth"), "among them"),
         (patch.select(time=(0, 0), samples=True).viz.wiggle, "no samples"),
+        (lambda: gappy().viz.spectrogram(nperseg=100_000), "no stretch without a gap holds 100000 samples"),
+        (lambda: patch.update_coords(distance=np.arange(50) ** 2).viz.spectrogram(dim="distance"), "has no one step"),
+        (
+            lambda: patch.dft("time", real=True).select(ft_time=(0, 0)).viz.specplot(log=True),
+            "ft_time has no positive frequencies",
+        ),
+        (
+            lambda: patch.update_coords(word=("distance", np.array(["a"] * 50))).viz.map_fiber("word"),
+            "word holds no numbers",
+        ),
     ]
     for call, said in cases:
         with pytest.raises(InvalidInput, match=said):

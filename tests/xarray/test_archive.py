@@ -11,7 +11,7 @@ import xarray as xr
 import archive as lk
 from archive.errors import InvalidInput
 from archive.store import open_store
-from archive.xarray import TimeAxisIndex, spool_to_xarray
+from archive.xarray import LightkeepEntrypoint, TimeAxisIndex, from_xarray, spool_to_xarray
 from ingest.initialise import initialise
 from ingest.run import ingest
 from ingest.synthetic import write_acquisition
@@ -114,3 +114,50 @@ def test_a_granule_opens_by_itself_in_plain_zarr(folder: Path) -> None:
 def test_no_patches_are_an_error() -> None:
     with pytest.raises(InvalidInput, match="no Patches"):
         spool_to_xarray([])
+
+
+def runs(*firsts: int, step: int = 10, channels: int = 2, tag: str = "a") -> list[lk.Patch]:
+    """Return Patches of 5 samples, `step` ms apart, from some samples on."""
+    return [
+        lk.Patch(
+            np.full((5, channels), first),
+            {
+                "time": np.datetime64("2016-03-14", "ns") + (first + np.arange(5)) * np.timedelta64(step, "ms"),
+                "distance": np.arange(float(channels)),
+            },
+            ("time", "distance"),
+            {"tag": tag},
+        )
+        for first in firsts
+    ]
+
+
+def test_runs_of_one_kind_are_one_array_and_others_stand_beside_it() -> None:
+    tree = spool_to_xarray([*runs(0, 5, 90), *runs(0, step=20), *runs(0, channels=3)])
+    assert isinstance(tree, xr.DataTree)
+    assert set(tree.children) == {"data", "data_2", "data_3"}
+    assert tree["data"].to_dataset()["data"].shape == (15, 2)
+    np.testing.assert_array_equal(tree["data"].to_dataset()["data"][::5, 0], [0, 5, 90])
+    assert {tree[name].to_dataset()["data"].shape for name in ("data_2", "data_3")} == {(5, 2), (5, 3)}
+
+
+def test_an_array_without_coordinates_or_units_is_a_patch_by_number() -> None:
+    patch = from_xarray(xr.DataArray(np.arange(6.0).reshape(3, 2), dims=("x", "y"), attrs={"who": "me"}))
+    assert patch.dims == ("x", "y")
+    assert patch.get_array("x").tolist() == [0, 1, 2]
+    assert dict(patch.attrs) == {"who": "me"}
+    with pytest.raises(InvalidInput, match="from_xarray takes a DataArray, not Dataset; of a Dataset name one"):
+        from_xarray(xr.Dataset())  # type: ignore[arg-type]
+    flat = xr.DataArray(np.zeros((2, 2)), dims=("x", "y"), coords={"z": (("x", "y"), np.zeros((2, 2)))})
+    with pytest.raises(InvalidInput, match="the coordinate z lies along x, y; drop_vars it first"):
+        from_xarray(flat)
+
+
+def test_lazy_samples_are_copied_without_being_read() -> None:
+    array = lk.spool(runs(0, 5)).concatenate(time=None)[0].io.to_xarray()
+    deep = array.variable.copy(deep=True)
+    np.testing.assert_array_equal(deep.values[:, 0], [0] * 5 + [5] * 5)
+
+
+def test_a_path_is_not_taken_for_an_archive_unasked() -> None:
+    assert not LightkeepEntrypoint().guess_can_open("archive")
