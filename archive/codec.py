@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 import google_crc32c
@@ -13,11 +12,11 @@ import numpy as np
 from archive.errors import DamagedData, InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer, Sequence
+    from collections.abc import Buffer
 
     from numpy.typing import NDArray
 
-__all__ = ["CODECS", "Codec", "codec_for", "codec_from_zarr", "with_checksum", "without_checksum"]
+__all__ = ["CODECS", "Codec", "codec_for", "with_checksum", "without_checksum"]
 
 CODECS = ("pcodec", "portable")
 _PCODEC_LEVEL = 8
@@ -81,8 +80,8 @@ class Codec:
         """Return a chunk as bytes with their checksum. Releases the GIL."""
         return with_checksum(bytes(_numcodec(self.name).encode(np.ascontiguousarray(chunk))))
 
-    def decode(self, data: Buffer, shape: Sequence[int], name: str) -> NDArray[Any]:
-        """Return the chunk that bytes hold. Releases the GIL.
+    def decode(self, data: Buffer, chunk: NDArray[Any], name: str) -> None:
+        """Put what bytes hold into a chunk, which is C-contiguous. Releases the GIL.
 
         Raises
         ------
@@ -90,12 +89,10 @@ class Codec:
             The checksum does not fit, or the bytes hold another amount; the message holds `name`.
         """
         body = without_checksum(data, name)
-        chunk = np.empty(tuple(shape), dtype=self.dtype)
         try:
             _numcodec(self.name).decode(body, out=chunk)
         except (RuntimeError, ValueError, TypeError) as error:
-            raise DamagedData(f"{name}: its bytes are no {self.name} chunk of {prod(shape)} samples") from error
-        return chunk
+            raise DamagedData(f"{name}: its bytes are no {self.name} chunk of {chunk.size} samples") from error
 
 
 @lru_cache(maxsize=4)
@@ -121,8 +118,3 @@ def codec_for(name: str, dtype: np.dtype[Any]) -> Codec:
         raise InvalidInput(f"{name}: no such codec; there are {' and '.join(CODECS)}")
     fits = dtype.kind in "iuf" and dtype.itemsize in {2, 4, 8}
     return Codec(name if fits else "portable", dtype.newbyteorder("="))
-
-
-def codec_from_zarr(codecs: Sequence[dict[str, Any]], dtype: np.dtype[Any]) -> Codec:
-    """Return the codec that a row names."""
-    return Codec("pcodec" if codecs[0]["name"] == "numcodecs.pcodec" else "portable", dtype)

@@ -336,6 +336,10 @@ def _coord(name: str, value: Any, old: Coord | None = None) -> Coord:
     dims: tuple[str, ...] = old.dims if old is not None else (name,)
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], (str, type(None))):  # noqa: PLR2004 - a pair
         dims, value = (value[0],) if value[0] else (), value[1]
+    elif isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], tuple):  # noqa: PLR2004 - a pair
+        dims, value = value
+        if len(dims) > 1:
+            raise InvalidInput(f"{name} lies along {', '.join(map(str, dims))}, but a coordinate lies along one dim")
     units = old.units if old is not None else None
     if is_quantity(value):
         value, units = value.magnitude, str(value.units)

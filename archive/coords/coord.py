@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archive.coords.stamps import TimeAxis
-from archive.coords.values import Explicit, Linear, Values
+from archive.coords.values import Linear, Values
 from archive.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -76,8 +76,10 @@ class Coord:
 
     def _edge(self, reduce: Any) -> Any:
         if not self.size:
-            return np.datetime64("NaT") if self.is_time else np.nan
-        if isinstance(self.values, (TimeAxis, Linear)):
+            return np.datetime64("NaT", "ns") if self.is_time else np.nan
+        if isinstance(self.values, TimeAxis):
+            return reduce(np.concatenate(self.values.bounds)).astype("M8[ns]")
+        if isinstance(self.values, Linear):
             return reduce(np.array([self.values[0], self.values[-1]]))
         return reduce(self.to_numpy())
 
@@ -176,8 +178,3 @@ def same_values(one: Coord, other: Coord) -> bool:
         return True
     floats = one.dtype.kind in "fc"
     return bool(np.array_equal(one.to_numpy(), other.to_numpy(), equal_nan=floats))
-
-
-def explicit(array: NDArray[Any], dim: str, units: str | None = None) -> Coord:
-    """Return a coordinate that keeps an array as it is along a dim."""
-    return Coord(dims=(dim,), values=Explicit(array), units=units)

@@ -204,6 +204,12 @@ class TimeAxis:
         return self._pieces.stamps(every, 0), self._pieces.stamps(every, self._pieces.size - 1)
 
     @cached_property
+    def rising(self) -> bool:
+        """Whether no stamp is earlier than the one before it."""
+        firsts, lasts = self.bounds
+        return bool((firsts[1:] >= lasts[:-1]).all())
+
+    @cached_property
     def size(self) -> int:
         """Number of samples."""
         return int(self._ends[-1]) if len(self._ends) else 0

@@ -78,6 +78,8 @@ class Applied:
             return
         fits = lazy.shape == target.shape and lazy.dtype == target.dtype
         samples = target if fits else np.empty(lazy.shape, dtype=lazy.dtype)
+        for step in steps:
+            step.operation.prepare(step.given)
         lazy.fill(samples, work)
         work.finish.append(lambda: run(steps, samples, target))
 

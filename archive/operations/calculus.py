@@ -184,7 +184,8 @@ def _middle(axis: Axis) -> dict[str, Coord]:
     dim, coord, values = (axis.name,), axis.coord, axis.coord.to_numpy()
     if coord.is_time:
         stamps = values.astype("datetime64[ns]").astype(np.int64)
-        ends = [int(stamps.mean()), int(stamps.min()), int(stamps.max())]
+        middle = int(stamps[0]) + round(float((stamps - stamps[0]).mean()))  # a mean of whole stamps would be rounded
+        ends = [middle, int(stamps.min()), int(stamps.max())]
         made = [replace(coord, values=TimeAxis.exact(np.array([one]))) for one in ends]
     else:
         three = (values.mean(), values.min(), values.max())

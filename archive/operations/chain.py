@@ -88,13 +88,14 @@ class Chain:
         return windows[::-1]
 
     def compute(self, samples: NDArray[Any], windows: Sequence[Window]) -> NDArray[Any]:
-        """Return a part of the result from the samples that it needs."""
+        """Return a part of the result from the samples that it needs, which may be written over."""
         for number, one in enumerate(self.operations):
             part = Part(
                 whole=self.outlines[number],
                 source=windows[number],
                 target=windows[number + 1],
                 found=self.found.get(number),
+                spare=True,
             )
             samples = one.block(samples, part)
         return samples
@@ -254,6 +255,8 @@ def computed(
     lazy: Lazy, chain: Chain, memory: int, lengths: Mapping[str, int] | None, within: Window | None = None
 ) -> Iterator[tuple[Window, NDArray[Any]]]:
     """Return the parts of the result and where they lie, one after the other."""
+    for one, given in zip(chain.operations, chain.outlines, strict=False):  # what comes out is the last outline
+        one.prepare(given)
     for target in chain.blocks(memory, lengths, within):
         windows = chain.windows(target)
         yield target, chain.compute(load(lazy.cut(windows[0]), None), windows)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from archive.errors import InvalidInput
+from archive.operations.cached import pieces
 from archive.operations.operation import Gathering, Kind, Operation, Part, one_dim, operation
 from archive.operations.sample_types import floating
 from archive.operations.windows import WINDOWS, window
@@ -37,13 +38,18 @@ class Line:
 
     def add(self, samples: NDArray[Any], window: Window) -> None:
         """Take in a block."""
-        along = window[self._axis]
         place = tuple(slice(0, 1) if number == self._axis else part for number, part in enumerate(window))
-        centred = np.arange(along.start, along.stop) - (self._size - 1) / 2
-        weights = np.stack([np.ones(len(centred)), centred], axis=1)
-        product = np.tensordot(samples.astype(self._sums.dtype, copy=False), weights, axes=([self._axis], [0]))
-        for number, held in enumerate(self._sums):
-            held[place] += np.expand_dims(product[..., number], self._axis)
+        level, tilt = (np.squeeze(held[place], self._axis) for held in self._sums)
+        centred = _centred(window[self._axis], self._size)
+        turned = np.moveaxis(samples, self._axis, -1)
+        scratch = np.empty(0, dtype=self._sums.dtype)
+        for piece in pieces(turned):
+            narrow = turned[..., piece]
+            if scratch.shape != narrow.shape:
+                scratch = np.empty_like(narrow, dtype=scratch.dtype)
+            scratch[...] = narrow
+            level += scratch.sum(axis=-1)
+            tilt += np.einsum("...t,t->...", scratch, centred[piece])
 
     def found(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the mean, and the slope per sample."""
@@ -85,17 +91,23 @@ class Detrend(Operation):
         else:
             place = tuple(slice(0, 1) if n == axis.number else p for n, p in enumerate(part.source))
             mean, slope = (one[place] for one in found)
+        result = part.room(samples, floating(samples.dtype))
         if self.type[0] == "c":
-            return np.asarray(samples - mean.astype(floating(samples.dtype)))
+            np.subtract(samples, mean.astype(result.dtype), out=result)
+            return result
         if not np.isfinite(slope).all():
             raise InvalidInput("detrend met NaN or infinite samples, through which there is no line; use fillna first")
-        centred = np.arange(along.start, along.stop) - (axis.size - 1) / 2
-        shape = [-1 if number == axis.number else 1 for number in range(samples.ndim)]
-        # In the order in memory that the samples have, which broadcasting would not keep.
-        line = np.empty_like(samples, dtype=np.result_type(slope, samples))
-        np.multiply(slope, centred.reshape(shape), out=line)
-        line += mean
-        return np.asarray(np.subtract(samples, line, out=line)).astype(floating(samples.dtype), copy=False)
+        turned, out = np.moveaxis(samples, axis.number, -1), np.moveaxis(result, axis.number, -1)
+        slope, mean = np.moveaxis(slope, axis.number, -1), np.moveaxis(mean, axis.number, -1)
+        centred = _centred(along, axis.size)
+        line = np.empty(0)
+        for piece in pieces(turned):
+            if line.shape != turned[..., piece].shape:
+                line = np.empty_like(turned[..., piece], dtype=np.result_type(slope, np.float64))
+            np.multiply(slope, centred[piece], out=line)
+            line += mean
+            np.subtract(turned[..., piece], line, out=out[..., piece], casting="same_kind")
+        return result
 
 
 def detrend(dim: str, type: Literal["linear", "constant"] = "linear") -> Detrend:  # noqa: A002 - the field's word
@@ -149,7 +161,9 @@ class Taper(Operation):
         """Return the samples with what lies in the ends brought down."""
         axis = part.whole.axis(self.dim)
         along, counts = part.source[axis.number], self._counts(part.whole)
-        result = samples.astype(floating(samples.dtype))
+        result = part.room(samples, floating(samples.dtype))
+        if result is not samples:
+            result[...] = samples
         for count, begin, rising in ((counts[0], 0, True), (counts[1], axis.size - counts[1], False)):
             start, stop = max(along.start, begin), min(along.stop, begin + count)
             if start >= stop:
@@ -293,6 +307,11 @@ def taper_range(
     )
 
 
+def _centred(along: slice, size: int) -> NDArray[np.float64]:
+    """Return sample numbers, counted from the middle of a dim."""
+    return np.arange(along.start, along.stop) - (size - 1) / 2
+
+
 def along_axis(weights: NDArray[Any], axis: int, ndim: int) -> NDArray[Any]:
     """Return a vector with as many dims as the samples, lying along one of them."""
     return weights.reshape([-1 if number == axis else 1 for number in range(ndim)])
@@ -338,6 +357,5 @@ def _end_samples(axis: Axis, length: Any, end: int) -> int:
     else:
         return int(reach * (1 + _SLACK) + _SLACK) + 1
     values = axis.values()
-    span = abs(values[-1] - values[0])
-    limit = float(fraction) * span if fraction is not None else float(axis.length(length))
+    limit = float(axis.length(length))
     return int((np.abs(values - values[-1 if end else 0]) <= limit * (1 + float(_SLACK))).sum())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,6 +33,8 @@ The halo of a recursive filter ends where what it still rings has fallen below t
 """
 
 _EDGE = 4  # an edge that is made up is off by at most this many times the largest sample
+_COMPILED = (np.float32, np.float64)
+_WORTH_COMPILING = 1 << 24  # samples; below it, importing Numba takes longer than it saves
 _LONGEST = 1 << 26  # samples; a filter that rings longer than this is of no use
 
 
@@ -88,6 +92,14 @@ class PassFilter(Operation):
             raise InvalidInput(f"pass_filter({axis.name}=({low:g}, {high:g})) ends before it starts")
         return low, high
 
+    def prepare(self, given: Outline) -> None:
+        """Load Numba beside the reading, where it will be wanted."""
+        if self._compiles(given, floating(given.dtype)):
+            _warm_up()
+
+    def _compiles(self, given: Outline, dtype: np.dtype[Any]) -> bool:
+        return self.zerophase and dtype in _COMPILED and math.prod(given.shape) >= _WORTH_COMPILING
+
     def _sections(self, axis: Axis) -> NDArray[np.float64]:
         low, high = self.band(axis)
         return butterworth(self.corners, low, high, axis.rate)
@@ -98,10 +110,36 @@ class PassFilter(Operation):
 
         axis = part.whole.axis(self.dim)
         sections = self._sections(axis)
-        wide = samples.astype(np.result_type(samples.dtype, np.float64), copy=False)
-        wide = np.moveaxis(wide, axis.number, -1)  # without a copy where it lies together already
+        turned = np.moveaxis(samples, axis.number, -1)  # without a copy where it lies together already
+        if self._compiles(part.whole, samples.dtype):
+            with suppress(ImportError):
+                return np.moveaxis(_compiled(sections, turned, spare=part.spare), -1, axis.number)
+        wide = turned.astype(np.result_type(samples.dtype, np.float64), copy=False)
         filtered = (sosfiltfilt if self.zerophase else sosfilt)(sections, wide, axis=-1)
         return np.moveaxis(np.asarray(filtered), -1, axis.number)
+
+
+@lru_cache(maxsize=1)
+def _warm_up() -> None:
+    """Import Numba in a thread, and have it load what it has compiled, since that takes a second."""
+
+    def load() -> None:
+        with suppress(ImportError):
+            _compiled(butterworth(4, None, 0.1, 1.0), np.zeros((1, 256), dtype=np.float32))
+
+    threading.Thread(target=load, name="lightkeep-numba").start()
+
+
+def _compiled(sections: NDArray[np.float64], samples: NDArray[Any], *, spare: bool = False) -> NDArray[Any]:
+    """Return samples filtered forward and backward along their last dim by the extra `fast`; spare ones in place."""
+    from scipy.signal import sosfilt_zi
+
+    from archive.operations.compiled import forward_backward
+
+    lines = samples.reshape(-1, samples.shape[-1])
+    out = lines if spare and lines.flags.writeable else np.empty_like(lines)
+    forward_backward(sections, sosfilt_zi(sections), lines, _padding(sections), out)
+    return out.reshape(samples.shape)
 
 
 def pass_filter(corners: int = 4, zerophase: bool = True, *, tolerance: float = TOLERANCE, **dims: Any) -> PassFilter:

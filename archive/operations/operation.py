@@ -65,17 +65,26 @@ class Part:
         The samples that are wanted, counted in the whole result.
     found
         What a first pass has gathered; `None` where the source is everything.
+    spare
+        Nobody else needs the samples that are given: the result may be written over them. New memory is slow.
     """
 
     whole: Outline
     source: Window
     target: Window
     found: Any = None
+    spare: bool = False
 
     @property
     def outline(self) -> Outline:
         """Outline of the samples that are given."""
         return self.whole.cut(self.source)
+
+    def room(self, samples: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Return an array for a result of the samples' shape: themselves if they are spare, or one in their order."""
+        if self.spare and samples.dtype == dtype and samples.flags.writeable:
+            return samples
+        return np.empty_like(samples, dtype=dtype)
 
 
 class Gathering(Protocol):
@@ -127,6 +136,9 @@ class Operation:
     def compute(self, samples: NDArray[Any], part: Part) -> NDArray[Any]:
         """Return the result for the samples that are given, as if there were no others."""
         raise NotImplementedError
+
+    def prepare(self, given: Outline) -> None:
+        """Begin, beside the reading of the samples, what takes a while before the first of them."""
 
     def settled(self, patch: Patch) -> Operation:  # noqa: ARG002 - most need no sample to know what comes out
         """Return the operation with what only the samples can say."""

@@ -268,7 +268,7 @@ def _extended(axis: Axis, before: int, after: int, *, expand: bool) -> Coord:
         step = None
     if step is None:
         array = coord.to_numpy()
-        nothing = np.datetime64("NaT") if coord.is_time else np.nan
+        nothing = np.datetime64("NaT", "ns") if coord.is_time else np.nan
         array = array.astype(np.float64) if array.dtype.kind in "iu" else array
         return replace(coord, values=Explicit(np.pad(array, (before, after), constant_values=nothing)))
     values = coord.values

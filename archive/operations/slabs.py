@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from archive.operations.cached import copy
 from archive.operations.operation import Operation, Part
 from archive.reading import worker_threads
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Step", "run"]
 
 _SLAB = 16 << 20  # bytes of samples that a thread works on
-_LINE = 64  # bytes that memory hands out at a time: a narrower slab of a row fetches the rest in vain
+_LINE = 128  # bytes that memory hands out at a time, with the next: a narrower slab of a row fetches the rest in vain
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,12 @@ class Step:
         return True
 
     def narrowed(self, dim: str, start: int, stop: int) -> Part:
-        """Return the part that a slab of it is: samples `start` to `stop` along a free dim, within the step's own."""
+        """Return the part that a slab of it is: samples `start` to `stop` along a free dim, copied from the step's."""
         return Part(
             whole=self.given,
             source=_narrowed(self.source, self.given.dims, dim, start, stop),
             target=_narrowed(self.target, self.operation.out(self.given).dims, dim, start, stop),
+            spare=True,
         )
 
 
@@ -99,14 +101,24 @@ def _slabs(steps: Sequence[Step], dim: str | None, samples: NDArray[Any], result
     after = steps[-1].operation.out(steps[-1].given).dims.index(dim)
     length = samples.shape[before]
     width = max(length * _SLAB // max(samples.nbytes, result.nbytes, 1), _LINE // samples.itemsize, 1)
+    width = min(width, length)
+    rooms: list[NDArray[Any]] = []  # memory is slow when it is new, so each thread takes what another has left
 
     def one(start: int) -> None:
         stop = min(start + width, length)
         # With the slab's dim outermost, what operations run along lies together in memory.
-        block = np.moveaxis(np.moveaxis(samples, before, 0)[start:stop].copy(), 0, before)
+        slab = np.moveaxis(samples, before, 0)[start:stop]
+        try:
+            room = rooms.pop()
+        except IndexError:
+            room = np.empty((width, *slab.shape[1:]), dtype=slab.dtype)
+        turned = room[: stop - start]
+        copy(slab, turned)
+        block = np.moveaxis(turned, 0, before)
         for step in steps:
             block = step.operation.block(block, step.narrowed(dim, start, stop))
-        result[(slice(None),) * after + (slice(start, stop),)] = block
+        copy(np.moveaxis(block, after, 0), np.moveaxis(result, after, 0)[start:stop])
+        rooms.append(room)
 
     starts = range(0, length, width)
     if len(starts) == 1:

@@ -40,8 +40,10 @@ class Spectrogram(Operation):
     def out(self, given: Outline) -> Outline:
         """Return the outline with frequencies in the dim's place and the windows' middles last."""
         axis = given.axis(self.dim)
-        if given.dtype.kind == "c" or not axis.size:
+        if given.dtype.kind == "c":
             raise InvalidInput("spectrogram needs real samples")
+        if not axis.size:
+            raise InvalidInput(f"spectrogram({self.dim!r}): there are no samples along it")
         one = np.zeros([axis.size if dim == self.dim else 1 for dim in given.dims], dtype=given.dtype)
         hertz, seconds, power = self._of(one, given)
         name, old = f"ft_{self.dim}", axis.coord
