@@ -107,7 +107,7 @@ def _layout_of(file: BinaryIO) -> _Layout:
     said = _metadata(parts[0])
     if len(parts) != 2:  # noqa: PLR2004 - the metadata and the samples
         raise FormatError(f"{name_of(file)}: no .raw file beside it; name its whole folder")
-    if said.get("DataType") not in _TYPES:
+    if str(said.get("DataType")) not in _TYPES:
         raise FormatError(f"DataType: {said.get('DataType')!r} is no type of a number; set the files aside")
     dtype = np.dtype(str(said["DataType"]))
     frames, channels = (_count(said, name) for name in ("NumberOfFrames", "NumberOfChannels"))
