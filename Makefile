@@ -16,10 +16,10 @@ UV    := $(BIN)/uv
 JOBS  ?= 4
 ARGS  ?=
 
-.PHONY: help install test style types layers unit prove infra demo bench formats docs lock clean
+.PHONY: help install test style types layers unit prove infra demo bench formats docs notebooks lock clean
 
 help: ## Show what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## Make .venv with the locked packages and this project in it
 
@@ -41,7 +41,7 @@ layers: $(STAMP)
 
 unit: $(STAMP)
 	@echo '== pytest'
-	@$(BIN)/pytest -n $(JOBS) -m 'not prove and not infra' --cov --cov-report=term-missing:skip-covered $(ARGS)
+	@$(BIN)/pytest -n $(JOBS) -m 'not prove and not infra and not notebooks' --cov --cov-report=term-missing:skip-covered $(ARGS)
 
 # pytest ends with 5 where no test carries the mark: nothing to prove yet.
 prove: $(STAMP) ## Run the tests that prove the promises with full counts
@@ -81,6 +81,10 @@ formats: $(STAMP) ## Write docs/formats.md from the table of formats
 docs: $(DOCS) ## Build the site in docs/_build/html; its tutorials run, and every warning is an error
 	@echo '== sphinx'
 	@$(BIN)/python -m tools.build_site
+
+notebooks: $(DOCS) ## Run the tutorials in JupyterLab in Chromium, in light and in dark
+	@echo '== pytest -m notebooks'
+	@$(BIN)/pytest -n0 -m notebooks $(ARGS) tests/docs
 
 lock: $(STAMP) ## Resolve the dependencies anew into requirements.lock; ARGS=--upgrade takes the newest
 	@$(UV) pip compile --quiet --generate-hashes --python-version 3.12 --all-extras --group dev --no-emit-index-url \

@@ -24,7 +24,7 @@ __all__ = ["LocalS3", "free_port", "running", "serve_s3"]
 
 _PARTS = 4  # each with a port for HTTP, and one ten beyond for gRPC
 _PORTS = range(18_300, 30_000, 40)  # below those that the system gives to clients
-_READY_SECONDS = 30
+_READY_SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ def running(
     Raises
     ------
     StoreTrouble
-        It ends, or is not ready within half a minute; with the last line that it printed.
+        It ends, or is not ready within two minutes; with the last line that it printed.
     """
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - our own server

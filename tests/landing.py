@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import secrets
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 import boto3
 import numpy as np
 from small import raw, rows_of, samples
+from waiting import in_a_thread
 
 import archive as lk
 from archive.errors import DamagedData
@@ -31,29 +31,6 @@ if TYPE_CHECKING:
     from ingest.server import LocalS3
 
 TRIES = 3
-
-
-class Runs[R](Protocol):
-    """What runs until it is stopped, and says then what it did."""
-
-    def run(self) -> R: ...
-
-    def stop(self) -> None: ...
-
-
-@contextmanager
-def in_a_thread[R](one: Runs[R]) -> Iterator[list[R]]:
-    """Run it in a thread of the test, and stop it at the end; what it says is in the list then."""
-    said: list[R] = []
-    thread = threading.Thread(target=lambda: said.append(one.run()))
-    thread.start()
-    try:
-        yield said
-    finally:
-        one.stop()
-        thread.join(60)
-        assert not thread.is_alive()
-    assert said
 
 
 @dataclass
@@ -191,14 +168,3 @@ def check(url: str, numbers: list[int]) -> None:
     assert np.array_equal(np.concatenate(found), np.concatenate([samples(number) for number in numbers]))
     sources = read_ledger(open_view(open_store(url))).sources()
     assert len(sources) == len(numbers)
-
-
-def until[T](ask: Callable[[], T | None], seconds: float = 30.0) -> T:
-    """Return the first answer that is there."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        answer = ask()
-        if answer:
-            return answer
-        time.sleep(0.05)
-    raise AssertionError("it did not happen in time")

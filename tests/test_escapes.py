@@ -251,7 +251,7 @@ def test_a_file_that_claims_a_terabyte_costs_the_command_little_memory(tmp_path:
     done = subprocess.run(
         command,
         capture_output=True,
-        timeout=60,
+        timeout=120,
         check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30)),
     )

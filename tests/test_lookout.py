@@ -101,7 +101,7 @@ def test_the_system_tells_of_a_file_that_is_written(tmp_path: Path) -> None:
 def test_what_cannot_be_watched_is_told_as_an_error_and_nothing_needs_no_watch(tmp_path: Path) -> None:
     told: queue.Queue[Any] = queue.Queue()
     with notices([tmp_path / "nowhere"], told.put):
-        assert isinstance(told.get(timeout=30), OSError)
+        assert isinstance(told.get(timeout=120), OSError)
     with notices([], told.put):
         assert told.empty()
 

@@ -118,7 +118,7 @@ def test_what_runs_when_a_task_fails_is_finished_and_given_before_the_error() ->
         if task == "bad":
             failed.set()
             raise StoreTrouble("gone")
-        assert failed.wait(10)
+        assert failed.wait(60)
         return task
 
     tasks: Any = (task for task in ("good", "bad", "never", "never"))

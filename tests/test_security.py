@@ -322,7 +322,7 @@ def test_the_command_repeats_no_credentials(options: dict[str, dict[str, Any]], 
         ["init", "s3://archive/x", "-o", place, "-o", f"key={word}", "-o", f"secret={word}", "--json"],
     ):
         done = subprocess.run(
-            [sys.executable, "-m", "ingest", *arguments], capture_output=True, env=environment, timeout=60, check=False
+            [sys.executable, "-m", "ingest", *arguments], capture_output=True, env=environment, timeout=120, check=False
         )
         assert done.returncode in (2, 3)
         assert not told(done.stdout + done.stderr, [word])

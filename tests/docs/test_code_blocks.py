@@ -121,7 +121,7 @@ def test_the_code_of_a_page_runs(page: Path, world: World, tmp_path: Path) -> No
         start_new_session=True,
     )
     try:
-        told, errors = running.communicate(timeout=170)
+        told, errors = running.communicate(timeout=500)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(running.pid, signal.SIGKILL)

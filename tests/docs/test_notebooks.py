@@ -12,21 +12,22 @@ import os
 import re
 import shutil
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from test_tutorials import build_site
+from waiting import PATIENCE, until
 
 from ingest.server import free_port, running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ingest.server import LocalS3
 
-pytestmark = [pytest.mark.prove, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.notebooks, pytest.mark.filterwarnings("ignore")]
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs/tutorials").glob("*.md"))
@@ -98,32 +99,64 @@ def browser() -> Iterator[Any]:
 
 
 def outputs_of(path: Path) -> list[dict[str, Any]]:
-    """Return what the cells of a saved notebook have put out."""
-    return [one for cell in json.loads(path.read_text())["cells"] for one in cell.get("outputs", ())]
+    """Return what the cells of a saved notebook have put out; nothing while it is being saved."""
+    try:
+        cells = json.loads(path.read_text())["cells"]
+    except json.JSONDecodeError:
+        return []
+    return [one for cell in cells for one in cell.get("outputs", ())]
+
+
+def prompts(page: Any) -> list[str]:
+    """Return what stands before each cell: [ ]: not run, [*]: running or waiting, [7]: run."""
+    said: list[str] = page.evaluate(
+        "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(one => one.innerText.trim())"
+    )
+    return said
+
+
+def once_more(page: Any, act: Callable[[], None], done: Callable[[], bool]) -> None:
+    """Do it until it has begun: menus, keys and a kernel that has just started do not hear everything."""
+    for _ in range(12):
+        page.wait_for_timeout(3000)
+        with suppress(page_error()):
+            act()
+        for _ in range(10):
+            if done():
+                return
+            page.wait_for_timeout(1000)
+        page.keyboard.press("Escape")
+    raise AssertionError(f"nothing was run: {prompts(page)}")
+
+
+def page_error() -> type[Exception]:
+    from playwright.sync_api import Error
+
+    return Error
 
 
 def run_all(page: Any) -> None:
     """Run every cell by the menu, as a user does, and wait until none is running or waiting."""
-    page.wait_for_timeout(3000)  # until the menus know of the notebook
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    for _ in range(150):
-        page.wait_for_timeout(1000)
-        prompts = page.evaluate(
-            "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(one => one.innerText)"
-        )
-        if all(re.fullmatch(r"\[\d+\]:", one.strip()) for one in prompts):
-            return
-    raise AssertionError(f"cells did not run to the end: {prompts}")
+
+    def by_menu() -> None:
+        page.get_by_role("menuitem", name="Run", exact=True).click(timeout=10_000)
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click(timeout=10_000)
+
+    once_more(page, by_menu, lambda: set(prompts(page)) != {"[ ]:"})
+    until(lambda: page.wait_for_timeout(1000) or all(re.fullmatch(r"\[\d+\]:", one) for one in prompts(page)), 900)
 
 
 def run_last(page: Any) -> None:
     """Run the last cell, and wait for its bar."""
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=60_000)
-    page.wait_for_timeout(3000)
-    page.locator(".jp-CodeCell .jp-InputArea-editor").last.click()
-    page.keyboard.press("Control+Enter")
-    page.locator(".jp-CodeCell").last.get_by_text("100%").wait_for(timeout=60_000)
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]")
+    bar = page.locator(".jp-CodeCell").last.get_by_text("100%")
+
+    def by_keys() -> None:
+        page.locator(".jp-CodeCell .jp-InputArea-editor").last.click(timeout=10_000)
+        page.keyboard.press("Control+Enter")
+
+    once_more(page, by_keys, lambda: prompts(page)[-1] == "[*]:" or bar.count() > 0)
+    bar.wait_for()
 
 
 def pictured(page: Any, folder: Path, name: str) -> None:
@@ -152,17 +185,15 @@ def test_tutorials_run_in_jupyterlab(server: LocalS3, tmp_path: Path) -> None:
             with lab(folder, environment, theme) as address:
                 for source in PAGES:
                     page = chromium.new_page(viewport={"width": 1300, "height": 1000})
+                    page.set_default_timeout(PATIENCE * 1000)
                     page.goto(address.replace("NAME", f"{source.stem}/page.ipynb"))
-                    page.wait_for_selector(".jp-CodeCell", timeout=60_000)
+                    page.wait_for_selector(".jp-CodeCell")
                     if theme == "JupyterLab Light":
-                        page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=60_000)
+                        page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]")
                         run_all(page)
                         check(page)
                         page.keyboard.press("Control+s")
-                        for _ in range(60):
-                            page.wait_for_timeout(500)
-                            if outputs_of(folder / source.stem / "page.ipynb"):
-                                break
+                        until(lambda saved=folder / source.stem / "page.ipynb": outputs_of(saved))  # type: ignore[misc]
                     page.wait_for_timeout(500)
                     dark = page.evaluate("document.body.dataset.jpThemeLight") == "false"
                     assert dark == (theme == "JupyterLab Dark")

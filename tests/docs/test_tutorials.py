@@ -45,7 +45,7 @@ def test_a_tutorial_runs(page: Path, tmp_path: Path) -> None:
     with serve_s3(tmp_path / "server") as server:
         environment = {**build_site.environment(server, tmp_path), "MPLBACKEND": "template"}
         done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=400, check=False
         )
     assert done.returncode == 0, done.stderr
 

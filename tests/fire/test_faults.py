@@ -221,7 +221,7 @@ def test_what_cannot_succeed_ends_in_one_error_in_bounded_time(line: Line, fault
     started = time.monotonic()
     with pytest.raises(StoreTrouble, match=r"given up after 3 tries to (read|list|write) it"):
         ingest(limited.store(), [path])
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60
     line.proxy.set()
     ingest(line.behind.store(), [path])
     settle(line.place)

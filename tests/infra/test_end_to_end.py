@@ -118,7 +118,7 @@ def test_from_apply_to_destroy(
     for file in files[: FILES // 2]:
         put(f"day/{file.name}", file.read_bytes())
     first = workers.start()
-    until(lambda: counts(outputs["queue_url"]) < FILES // 2, 60, "the first worker takes nothing in")
+    until(lambda: counts(outputs["queue_url"]) < FILES // 2, 120, "the first worker takes nothing in")
     for file in files[FILES // 2 :]:
         put(f"day/{file.name}", file.read_bytes())
     put("day/broken.h5", files[0].read_bytes()[:3000])
@@ -136,7 +136,7 @@ def test_from_apply_to_destroy(
     until(lambda: counts(outputs["queue_url"]) == 0, 120, "messages are left in the queue")
     for process in (second, third):
         process.send_signal(signal.SIGTERM)
-    assert [process.wait(30) for process in (second, third)] == [0, 0]
+    assert [process.wait(120) for process in (second, third)] == [0, 0]
 
     dead = []
     while found := sqs.receive_message(QueueUrl=outputs["dead_letter_queue_url"], MaxNumberOfMessages=10).get(

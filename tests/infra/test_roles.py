@@ -24,7 +24,7 @@ ROLES = ("ingest", "reader", "keeper")
 def lightkeep(environment: dict[str, str], *words: str, code: int = 0) -> str:
     """Run a command; return what it printed."""
     command = [sys.executable, "-m", "ingest", *words]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout + done.stderr
 
@@ -93,7 +93,12 @@ def test_every_role_reads(archive: Archive, role: str) -> None:
     assert found
     script = f"import archive as lk; print(sum(p.data.sum() for p in lk.open({archive.url!r})))"
     done = subprocess.run(
-        [sys.executable, "-c", script], env=archive.roles[role], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", script],
+        env=archive.roles[role],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout)
@@ -138,7 +143,7 @@ def test_a_role_is_refused_what_is_not_its_job(archive: Archive, role: str, word
     before = archive.held()
     named = {"URL": archive.url, "FILE": str(archive.files[5])}
     command = [sys.executable, "-m", "ingest", *(named.get(word, word) for word in words)]
-    done = subprocess.run(command, env=archive.roles[role], capture_output=True, text=True, timeout=90, check=False)
+    done = subprocess.run(command, env=archive.roles[role], capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode != 0
     assert "403" in done.stderr or "denied" in done.stderr.lower() or "may not" in done.stderr.lower(), done.stderr
     assert not {key for key in before - archive.held() if key.startswith(("data/", "index/leaves"))}

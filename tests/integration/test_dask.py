@@ -85,7 +85,7 @@ def test_a_worker_killed_in_mid_task_changes_nothing_in_the_archive(server: Loca
 
     def kill() -> None:
         """Kill the first worker that is seen at a task after the first commit."""
-        goes_on.wait(60)
+        goes_on.wait(120)
         while not killed and not ended.is_set():
             busy = [worker for worker, tasks in client.processing().items() if tasks and worker in workers]
             if busy:

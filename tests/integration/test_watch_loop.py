@@ -14,8 +14,9 @@ from frame_sets import example_files, write_changed, write_set
 from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
-from landing import check, in_a_thread, stored, until
+from landing import check, stored
 from small import START, raw, rows_of, samples
+from waiting import in_a_thread, until
 
 import archive as lk
 from archive.errors import InvalidInput, NotFound

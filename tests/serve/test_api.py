@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from frame_sets import SHAPE, astropy_pixels, new_archive, write_set
 from shown import CHANNELS, FIBRE, FRAMES, QUICK, START, STEP, Shown, serving
+from waiting import PATIENCE, until
 
 from archive.errors import InvalidInput
 from archive.store import open_store
@@ -39,7 +40,7 @@ END = START + 8500 * STEP
 
 
 def ask(server: PageServer, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     try:
         connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
         reply = connection.getresponse()
@@ -200,7 +201,7 @@ def test_a_million_runs_make_a_small_answer() -> None:
     np.testing.assert_allclose(covered(spans, edges), 0.5, atol=1e-3)
     listed, count, missing = gaps(spans, 0, 10**16)
     assert (len(listed), count, missing) == (200, 999_999, 999_999 * 5 * 10**9)
-    assert time.perf_counter() - began < 10
+    assert time.perf_counter() - began < 30
 
 
 def test_an_image_is_that_of_the_file(page: PageServer, shown: Shown) -> None:
@@ -366,7 +367,7 @@ def test_what_is_no_http_is_refused(page: PageServer) -> None:
         b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\n\r\n",
     ):
-        with socket.create_connection(("127.0.0.1", page.port), timeout=5) as end:
+        with socket.create_connection(("127.0.0.1", page.port), timeout=PATIENCE) as end:
             end.sendall(request)
             assert re.match(rb"HTTP/1\.\d 4\d\d ", end.recv(4096))
 
@@ -377,20 +378,13 @@ def test_what_nobody_waits_for_any_more_is_not_read(page: PageServer) -> None:
         page.reading.acquire()
     try:
         before = set(threading.enumerate())
-        end = socket.create_connection(("127.0.0.1", page.port), timeout=5)
+        end = socket.create_connection(("127.0.0.1", page.port), timeout=PATIENCE)
         end.sendall(f"GET /api/quarantine?state={token} HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\n\r\n".encode())
-        handlers = _soon(lambda: set(threading.enumerate()) - before)
+        handlers = until(lambda: set(threading.enumerate()) - before)
         end.close()
-        assert _soon(lambda: not any(thread.is_alive() for thread in handlers))
+        assert until(lambda: not any(thread.is_alive() for thread in handlers))
     finally:
         page.reading.release(4)
-
-
-def _soon(condition: Any) -> Any:
-    until = time.monotonic() + 5
-    while not (found := condition()) and time.monotonic() < until:
-        time.sleep(0.02)
-    return found
 
 
 def test_a_store_that_fails_says_so_and_works_again(
@@ -453,17 +447,17 @@ def test_the_command_serves_until_it_is_interrupted(shown: Shown) -> None:
             assert line, process.stderr.read() if process.stderr else ""
             text += line
         url = json.loads(text)["url"]
-        connection = http.client.HTTPConnection(url.removeprefix("http://").rstrip("/"), timeout=10)
+        connection = http.client.HTTPConnection(url.removeprefix("http://").rstrip("/"), timeout=PATIENCE)
         connection.request("GET", "/")
         assert b"<title>Lightkeep</title>" in connection.getresponse().read()
         connection.close()
         process.send_signal(signal.SIGINT)
-        _, trouble = process.communicate(timeout=60)
+        _, trouble = process.communicate(timeout=PATIENCE)
         assert (process.returncode, trouble) == (0, "")
 
 
 def test_what_is_no_archive_is_said_at_once(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ingest", "serve", str(tmp_path), "--port", "0"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 2
     assert "is no archive" in done.stderr

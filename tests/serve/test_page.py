@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from shown import CHANNELS, FIBRE, FRAMES, QUICK, START, STEP, Shown, serving
+from waiting import PATIENCE
 
 from archive.store import open_store
 from archive.times import time_to_ns
@@ -41,6 +42,7 @@ def browser() -> Iterator[Browser]:
 def tab(browser: Browser) -> Iterator[Page]:
     """A page that must end without an error in its console, unless the test takes them away."""
     tab = browser.new_page(viewport={"width": 1280, "height": 860})
+    tab.set_default_timeout(PATIENCE * 1000)
     said: list[str] = []
     tab.on("console", lambda message: said.append(message.text) if _is_trouble(message) else None)
     tab.on("pageerror", lambda error: said.append(str(error)))

@@ -281,7 +281,7 @@ stream = store.stream([Get("one")] * 200)
 next(stream)
 """
     for _ in range(3):
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120, check=False)
         assert (done.returncode, done.stderr) == (0, b"")
         code = code.replace('store.create("one", bytes(1_000_000))', "")
 

@@ -158,7 +158,7 @@ def test_a_stalled_connection_costs_a_bounded_time(
         started = time.monotonic()
         with pytest.raises(StoreTrouble, match="no progress in time"):
             store.get("one")
-        assert 1.0 <= time.monotonic() - started < 10
+        assert 1.0 <= time.monotonic() - started < 60
 
 
 def test_the_time_for_repeats_is_bounded(s3_url: str, proxy_options: dict[str, Any], proxy: FaultProxy) -> None:
@@ -167,7 +167,7 @@ def test_the_time_for_repeats_is_bounded(s3_url: str, proxy_options: dict[str, A
     started = time.monotonic()
     with pytest.raises(StoreTrouble, match="SlowDown"):
         store.get("one")
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
 
 
 @pytest.mark.slow

@@ -9,9 +9,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from landing import Scene, until
+from waiting import PATIENCE, until
+
+if TYPE_CHECKING:
+    from landing import Scene
 
 ROOT = Path(__file__).parents[2]
 CONTAINERFILE = ROOT / "Containerfile"
@@ -137,9 +141,9 @@ def test_nobody_takes_files_in_where_nothing_can_be_written(place: Path, scene: 
         command = [*confined, str(place / "bin" / "lightkeep"), "worker"]
         running = subprocess.Popen(command, cwd="/", env=alone | settings, stdout=output, stderr=output)
         try:
-            until(scene.emptied, 60)
+            until(scene.emptied)
             running.send_signal(signal.SIGTERM)
-            assert running.wait(40) == 0, log.read_text()
+            assert running.wait(PATIENCE) == 0, log.read_text()
         finally:
             running.kill()
             running.wait()

@@ -180,7 +180,7 @@ def test_health_is_told_over_http() -> None:
 
     def ask(place: str) -> int:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{place}", timeout=5) as reply:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{place}", timeout=60) as reply:
                 return int(reply.status)
         except urllib.error.HTTPError as error:
             return error.code

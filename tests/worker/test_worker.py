@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from frame_sets import example_files, write_changed
-from landing import TRIES, Scene, in_a_thread, until
+from landing import TRIES, Scene
 from prometheus_client.parser import text_string_to_metric_families
 from proxy import FaultProxy
+from waiting import in_a_thread, until
 
 import archive as lk
 from archive.errors import InvalidInput, NotFound, StoreTrouble

@@ -247,7 +247,7 @@ def test_months_of_samples_take_kilobytes_and_no_time() -> None:
     assert array.sel(time=moment, method="nearest").time.values == np.datetime64(moment)
     assert array.isel(time=slice(1, None, 7)).time[-1].values == axis[1 + (axis.size - 2) // 7 * 7]
     assert "2017" in repr(part)
-    assert time.monotonic() - began < 10  # measured: 0.02; all of its stamps would be 20 GB
+    assert time.monotonic() - began < 30  # measured: 0.02; all of its stamps would be 20 GB
     with pytest.raises(TypeError, match="too many"):
         array.indexes  # noqa: B018 - it makes the dense index
     restored = pickle.loads(pickle.dumps(array))
