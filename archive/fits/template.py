@@ -18,9 +18,12 @@ from archive.fits.cards import CARD
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
 __all__ = ["HeaderTemplate"]
 
 _VERSION = 1
+_KEYWORD = 8  # bytes of a card
 _NEAR = 3  # equal bytes between two changes that are cheaper to repeat than to skip
 
 type Step = tuple[int, int, bytes]
@@ -72,16 +75,18 @@ class HeaderTemplate:
         return bytes(out + self.template[done:])
 
     def _steps(self, header: bytes) -> Iterator[Step]:
-        old, new = _cards(self.template), _cards(header)
-        keywords = [card[:8] for card in old], [card[:8] for card in new]
-        if keywords[0] == keywords[1] and len(header) == len(self.template):
-            yield from _changes(self.template, header, 0)
-            return
+        if len(header) == len(self.template):
+            differ = _differing(self.template, header)
+            if not (differ % CARD < _KEYWORD).any():
+                yield from _changes(differ, header, 0)
+                return
         # Cards were put in or taken out: line them up by keyword, then compare what stands in the place of what.
+        old, new = _cards(self.template), _cards(header)
+        keywords = [card[:_KEYWORD] for card in old], [card[:_KEYWORD] for card in new]
         for _, i1, i2, j1, j2 in SequenceMatcher(None, *keywords, autojunk=False).get_opcodes():
             before, after = b"".join(old[i1:i2]), b"".join(new[j1:j2])
             if len(before) == len(after):
-                yield from _changes(before, after, i1 * CARD)
+                yield from _changes(_differing(before, after), after, i1 * CARD)
             else:
                 yield i1 * CARD, len(before), after
 
@@ -90,14 +95,20 @@ def _cards(header: bytes) -> list[bytes]:
     return [header[start : start + CARD] for start in range(0, len(header), CARD)]
 
 
-def _changes(before: bytes, after: bytes, offset: int) -> Iterator[Step]:
-    """Yield the stretches in which two texts of one length differ."""
-    differ = np.flatnonzero(np.frombuffer(before, np.uint8) != np.frombuffer(after, np.uint8))
+def _differing(before: bytes, after: bytes) -> NDArray[np.intp]:
+    """Return where two texts of one length differ."""
+    return np.flatnonzero(np.frombuffer(before, np.uint8) != np.frombuffer(after, np.uint8))
+
+
+def _changes(differ: NDArray[np.intp], after: bytes, offset: int) -> Iterator[Step]:
+    """Yield the stretches around the bytes that differ."""
     if not differ.size:
         return
-    for run in np.split(differ, np.flatnonzero(np.diff(differ) > _NEAR) + 1):
-        first, last = int(run[0]), int(run[-1]) + 1
-        yield offset + first, last - first, after[first:last]
+    breaks = np.flatnonzero(np.diff(differ) > _NEAR)
+    firsts = differ[np.concatenate(([0], breaks + 1))].tolist()
+    lasts = differ[np.concatenate((breaks, [-1]))].tolist()
+    for first, last in zip(firsts, lasts, strict=True):
+        yield offset + first, last + 1 - first, after[first : last + 1]
 
 
 def _put(out: bytearray, value: int) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["read_frame", "read_keywords"]
 
 
-def read_frame(content: bytes, name: str) -> Frame:
+def read_frame(content: bytes, name: str, sha256: str | None = None) -> Frame:
     """Return the first image of a FITS file with everything that is needed to write the very same file.
 
     Parameters
@@ -31,6 +31,8 @@ def read_frame(content: bytes, name: str) -> Frame:
         The whole file.
     name
         Of the file, for messages and for the frame.
+    sha256
+        Of the content (hex), where it is known.
 
     Raises
     ------
@@ -51,7 +53,7 @@ def read_frame(content: bytes, name: str) -> Frame:
         tail=content[unit.end :],
         header_start=unit.start,
         size=len(content),
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=sha256 or hashlib.sha256(content).hexdigest(),
         values=unit.keywords,
     )
     if table is not None and _assembled(table, data) != data:

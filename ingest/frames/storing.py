@@ -114,15 +114,22 @@ def places_of(row: Row) -> dict[PlaceKey, Content]:
     return dict(zip(place_keys(table), files, strict=True))
 
 
-def held_of(content: bytes, url: str, dataset: Dataset) -> Held:
+def held_of(content: bytes, url: str, dataset: Dataset, sha256: str) -> Held:
     """Return a frame ready to be stored.
+
+    Parameters
+    ----------
+    content
+        The whole file.
+    sha256
+        Of the content (hex).
 
     Raises
     ------
     FormatError
         It is damaged, or no frame of this dataset.
     """
-    frame = read_frame(content, url.rpartition("/")[2])
+    frame = read_frame(content, url.rpartition("/")[2], sha256)
     keywords = frame.keywords
     found = identify_frame(keywords, url)
     check_belongs(found.fingerprint, dataset, url)
@@ -208,7 +215,7 @@ def reread_frames(
         sources.append(next(one for one in files if one.sha256 == part.sha256 and one.url == found.url))
         if isinstance(table, Document):
             return FrameContent(made_of=(content, table), files=tuple(sources))
-        frames.append(held_of(content, found.url, dataset))
+        frames.append(held_of(content, found.url, dataset, hashlib.sha256(content).hexdigest()))
     return FrameContent(made_of=FrameGroup(tuple(frames)), files=tuple(sources))
 
 
@@ -238,7 +245,7 @@ class _Taking:
             if self.job.document is not None:
                 self.done.rows.append(_document(self.store, self.dataset, content, entry, self.job))
             else:
-                frame = held_of(content, source.found.url, self.dataset)
+                frame = held_of(content, source.found.url, self.dataset, sha256)
                 _claim(self.places, frame, source)
                 self.held.append(frame)
         if source.earlier not in {None, sha256}:
