@@ -6,6 +6,8 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 export UV_SYSTEM_CERTS := true
+# Kept as bytecode, modules are compiled once; tests start hundreds of processes.
+export PYTHONDONTWRITEBYTECODE :=
 
 # More JOBS than the two cores that all this is made for: tests wait for servers a third of their time.
 VENV  := .venv
