@@ -6,6 +6,7 @@ import fcntl
 import http.client
 import os
 import secrets
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,8 +20,9 @@ from proxy import FaultProxy
 
 from ingest.server import LocalS3, free_port, running, serve_s3
 
-# A machine that runs other things beside the tests is no failure. Each run draws other examples.
-settings.register_profile("lightkeep", deadline=None, max_examples=25)
+# A machine that runs other things beside the tests is no failure. Each run draws other examples, but where a change
+# is to be let in or not (CI is set, as in Hypothesis's own profile), that must not be left to chance.
+settings.register_profile("lightkeep", deadline=None, max_examples=25, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("lightkeep")
 
 # Long ones, through lines that others run through too: counting lines makes them two to three times as slow.
@@ -44,6 +46,12 @@ UNCOUNTED = (
     "wcs/test_against_frames.py",
     "wcs/test_against_gwcs.py",
 )
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile once what Numba keeps on disk, and not in each process, which takes far longer while it counts lines."""
+    if getattr(session.config.option, "numprocesses", None):
+        subprocess.run([sys.executable, Path(__file__).with_name("compile_filters.py")], check=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
