@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,8 +127,9 @@ def test_frames_share_granules_and_their_asdf_waits_for_them(store: Store, folde
     before = len(rows_of(store))
     assert before < len(frames)
     with in_a_thread(watch()) as reports:
-        time.sleep(1.5)  # long enough to have seen and settled them all
-    assert (reports[0].sources, len(rows_of(store))) == (0, before)
+        raw(folder / "late.h5", 0)  # when it is in, the others have been looked at
+        until(lambda: len(read_ledger(open_view(store)).sources()) == len(frames) + 2)
+    assert (reports[0].sources, len(rows_of(store))) == (1, before + 1)
 
 
 def test_more_frames_than_are_looked_at_at_once_come_in_all_the_same(
